@@ -1,0 +1,1 @@
+"""Recipes, found by their path without .yaml."""

@@ -1,0 +1,246 @@
+"""The `data` section: a named data set, or files of one's own in one of six formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from zoo.config.base import PositiveInt, Section
+
+Column = int | str
+FilePath = Annotated[Path, Field(strict=False)]
+Language = Literal["en", "fr", "de", "zh"]
+
+
+class DataSection(Section):
+    """Keys of every data set."""
+
+    max_length: Annotated[int, Field(ge=4)] = 64
+    """Longest text in tokens, end mark included; longer training rows are left out and counted."""
+    buckets: list[PositiveInt] = []
+    """Lengths below max_length at which batches are cut; each is one compiled shape."""
+
+    @field_validator("buckets")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        if value != sorted(set(value)):
+            raise ValueError("must rise from one to the next")
+        return value
+
+
+class Generated(DataSection):
+    languages: Annotated[list[Language], Field(min_length=1)] = ["en", "fr", "de", "zh"]
+    """Languages the texts are written in."""
+    train: PositiveInt = 20_000
+    """Training examples to generate."""
+    val: PositiveInt = 1_000
+    """Validation examples."""
+    test: PositiveInt = 1_000
+    """Test examples."""
+    seed: int = 0
+    """Decides the examples; apart from the recipe's seed, so that several runs see the same data."""
+
+
+class Dates(Generated):
+    """Dates as people write them in four languages -> ISO 8601 (generated)."""
+
+    name: Literal["dates"]
+
+
+class Numbers(Generated):
+    """Numbers written in words of four languages <-> digits (generated)."""
+
+    name: Literal["numbers"]
+    direction: Literal["to_digits", "to_words"] = "to_digits"
+    """Words to digits, or digits (with a language mark) to words."""
+    max_value: Annotated[int, Field(ge=99)] = 999_999
+    """Largest number."""
+
+
+class Named(DataSection):
+    """A public data set; its files are found under `dir`, $ZOO_DATA or the cache, else downloaded."""
+
+    dir: FilePath | None = None
+    """Folder that holds the files (default: $ZOO_DATA/<name>, else the cache)."""
+
+
+class Multi30k(Named):
+    """English, German, French image captions (Elliott et al. 2016), task 1."""
+
+    name: Literal["multi30k"]
+    source: Literal["en", "de", "fr"]
+    """Language of the input."""
+    target: Literal["en", "de", "fr"]
+    """Language of the output."""
+
+
+class TatoebaEnZh(Named):
+    """English-Chinese short sentences (Tatoeba via ManyThings)."""
+
+    name: Literal["tatoeba_en_zh"]
+    source: Literal["en", "zh"]
+    """Language of the input."""
+    target: Literal["en", "zh"]
+    """Language of the output."""
+
+
+class SST2(Named):
+    """Sentiment of film-review sentences, two classes (Socher et al. 2013)."""
+
+    name: Literal["sst2"]
+
+
+class TREC(Named):
+    """Types of questions (Li and Roth 2002)."""
+
+    name: Literal["trec"]
+    labels: Literal["coarse", "fine"] = "coarse"
+    """6 coarse or 50 fine labels."""
+
+
+class UDEWT(Named):
+    """English Web Treebank (Universal Dependencies): words -> part-of-speech tags or lemmas, as sequences."""
+
+    name: Literal["ud_ewt"]
+    source: Literal["form", "lemma", "upos"] = "form"
+    """Column read as input."""
+    target: Literal["form", "lemma", "upos"] = "upos"
+    """Column read as output."""
+
+
+class TinyShakespeare(Named):
+    """Lines of Shakespeare (public domain), the last tenth for validation: copied or reversed."""
+
+    name: Literal["tinyshakespeare"]
+    target: Literal["copy", "reverse"] = "reverse"
+    """Whether a line is answered by itself or by its words in reverse order."""
+
+
+class Files(DataSection):
+    """Keys of every data set read from one's own files."""
+
+    encoding: str = "utf-8"
+    """Encoding of the files; gzip is recognised by the ending .gz."""
+    dir: FilePath | None = None
+    """Folder that relative paths start from (default: the folder of the recipe)."""
+
+
+class Sides(Section):
+    source: FilePath
+    """Input file, one text a line."""
+    target: FilePath
+    """Output file, line by line parallel to source."""
+
+
+class Parallel(Files):
+    """Two text files a split, parallel line by line (plain or gzip)."""
+
+    name: Literal["parallel"]
+    train: Sides
+    """Training files."""
+    val: Sides
+    """Validation files."""
+    test: Sides | None = None
+    """Test files."""
+
+
+class OneFile(Files):
+    train: FilePath
+    """Training file."""
+    val: FilePath
+    """Validation file."""
+    test: FilePath | None = None
+    """Test file."""
+
+
+class Columns(Section):
+    """Where the fields stand: source and target for translation, text and label for classification."""
+
+    source: Column | None = None
+    """Column of the input text: number from 0, or name."""
+    target: Column | None = None
+    """Column of the output text."""
+    text: Column | None = None
+    """Column of the text to classify."""
+    label: Column | None = None
+    """Column of its label."""
+
+
+class TSV(OneFile):
+    """Tab-separated values; a tab cannot stand inside a field, quotes are ordinary characters."""
+
+    name: Literal["tsv"]
+    columns: Columns
+    """Which column is what."""
+    header: bool = False
+    """Whether the first line names the columns."""
+
+
+class CSV(OneFile):
+    """Comma-separated values with the usual quoting."""
+
+    name: Literal["csv"]
+    columns: Columns
+    """Which column is what."""
+    header: bool = True
+    """Whether the first line names the columns."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """What separates the fields."""
+
+
+class JSONL(OneFile):
+    """One JSON object a line."""
+
+    name: Literal["jsonl"]
+    columns: Columns
+    """Which field is what."""
+
+
+class Labeled(OneFile):
+    """A label, a separator, then the text: `__label__pos great film` or `DESC:manner How did ...`."""
+
+    name: Literal["labeled"]
+    separator: Annotated[str, Field(min_length=1)] = " "
+    """What ends the label."""
+    prefix: str = ""
+    """What is cut off the label's front, such as `__label__`."""
+
+
+class CoNLLU(OneFile):
+    """CoNLL-U: one column of the words is answered by another, as sequences separated by spaces."""
+
+    name: Literal["conllu"]
+    source: Literal["form", "lemma", "upos", "xpos"] = "form"
+    """Column read as input."""
+    target: Literal["form", "lemma", "upos", "xpos"] = "upos"
+    """Column read as output."""
+
+
+class Text(OneFile):
+    """Plain text, one example a line: copied or reversed."""
+
+    name: Literal["text"]
+    target: Literal["copy", "reverse"] = "copy"
+    """Whether a line is answered by itself or by its words in reverse order."""
+
+
+Data = Annotated[
+    Dates
+    | Numbers
+    | Multi30k
+    | TatoebaEnZh
+    | SST2
+    | TREC
+    | UDEWT
+    | TinyShakespeare
+    | Parallel
+    | TSV
+    | CSV
+    | JSONL
+    | Labeled
+    | CoNLLU
+    | Text,
+    Field(discriminator="name"),
+]

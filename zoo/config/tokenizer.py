@@ -1,0 +1,57 @@
+"""The `tokenizer` section: one vocabulary for both sides, trained from the recipe's own training split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zoo.config.base import Section
+
+Normalization = Literal["identity", "nmt_nfkc", "nmt_nfkc_cf"]
+Size = Annotated[int, Field(ge=8)]
+
+
+class SentencePiece(Section):
+    """Sub-words; every text can be written with them, through bytes where nothing else fits."""
+
+    name: Literal["sentencepiece"]
+    vocabulary_size: Size
+    """Number of pieces, special ones and 256 bytes included."""
+    model_type: Literal["unigram", "bpe"] = "unigram"
+    """How pieces are chosen."""
+    character_coverage: Annotated[float, Field(gt=0.9, le=1.0)] = 1.0
+    """Share of characters that get a piece of their own."""
+    byte_fallback: bool = True
+    """Whether unseen characters are written as bytes (else as <unk>)."""
+    normalization: Normalization = "identity"
+    """identity round-trips exactly; nmt_nfkc unifies forms; nmt_nfkc_cf also folds case."""
+
+
+class Character(Section):
+    """One piece a character."""
+
+    name: Literal["character"]
+    vocabulary_size: Size | None = None
+    """Most frequent characters to keep (default: all)."""
+    normalization: Normalization = "identity"
+    """As for sentencepiece."""
+
+
+class Byte(Section):
+    """One piece a byte of UTF-8: 260 pieces, no training, no unknown."""
+
+    name: Literal["byte"]
+
+
+class Word(Section):
+    """One piece a word between spaces."""
+
+    name: Literal["word"]
+    vocabulary_size: Size | None = None
+    """Most frequent words to keep (default: all)."""
+    normalization: Normalization = "identity"
+    """As for sentencepiece."""
+
+
+Tokenizer = Annotated[SentencePiece | Character | Byte | Word, Field(discriminator="name")]

@@ -1,0 +1,53 @@
+"""The `train` section."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zoo.config.base import PositiveInt, Probability, Section
+
+XLA = Literal["auto"] | bool
+Warmup = Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Train(Section):
+    """Optimisation, and how often what is written."""
+
+    steps: PositiveInt
+    """Optimizer steps."""
+    batch_tokens: PositiveInt
+    """Padded tokens in a batch: target tokens of a translator, input tokens of a classifier."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """Optimizer."""
+    learning_rate: Annotated[float, Field(gt=0.0)]
+    """Highest learning rate, reached at the end of the warm-up."""
+    schedule: Literal["constant", "inverse_sqrt", "cosine"] = "constant"
+    """What the learning rate does after the warm-up."""
+    warmup: Warmup = 0
+    """Steps (or, below 1, the fraction of all steps) in which the learning rate rises from 0."""
+    beta_2: Probability = 0.999
+    """Decay of Adam's second moment."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decoupled weight decay of adamw, biases and norms spared."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
+    """Largest norm of all gradients together; null for none."""
+    label_smoothing: Probability = 0.0
+    """Share of the target's probability spread over the vocabulary."""
+    ema: Probability = 0.0
+    """Momentum of the moving average of the weights that is validated and kept; 0 for none."""
+    xla: XLA = "auto"
+    """Compile with XLA: auto (on with a GPU), true, false."""
+    log_every: PositiveInt = 50
+    """Steps between lines of metrics."""
+    validate_every: PositiveInt = 500
+    """Steps between validations."""
+    save_every: PositiveInt = 500
+    """Steps between saved states, from which the same command resumes."""
+    metric: Literal["loss", "bleu", "chrf", "exact_match", "accuracy", "macro_f1"] | None = None
+    """Which validation figure decides the best checkpoint (default: bleu, or accuracy of a classifier)."""
+    patience: PositiveInt | None = None
+    """Validations without a better figure after which training stops; null for never."""
+    samples: Annotated[int, Field(ge=0)] = 4
+    """Validation examples whose answers are printed at each validation."""
