@@ -1,1 +1,1 @@
-"""To be written."""
+"""From logits to answers."""
