@@ -1,3 +1,44 @@
-"""Sequence models for Keras 3: from a YAML recipe to a served file."""
+"""Sequence models for Keras 3: from a YAML recipe to a served file.
+
+`import zoo` alone loads no TensorFlow; what needs it is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 __version__ = "0.1.0"
+__all__ = ["from_recipe", "list_recipes", "load"]
+
+
+def load(name_or_folder: str | Path, checkpoint: str = "best"):
+    """A trained model with its tokenizer; see `zoo.loading.load`."""
+    from zoo.loading import load
+
+    return load(name_or_folder, checkpoint)
+
+
+def list_recipes() -> list[str]:
+    """The names of the recipes that come with the package."""
+    from zoo.hub import recipe_names
+
+    return recipe_names()
+
+
+def from_recipe(name_or_path: str | Path, *overrides: str):
+    """The untrained task of a recipe, with a tokenizer trained on the recipe's data.
+
+    Example: `zoo.from_recipe("translation/dates-multi-lstm-tiny", "model.units=64")`
+    """
+    from zoo.data.datasets import load_dataset
+    from zoo.data.tokenizers import train_tokenizer
+    from zoo.recipe import load_recipe
+    from zoo.tasks import build_task
+
+    recipe = load_recipe(name_or_path, overrides).recipe
+    train = load_dataset(recipe).train
+    if recipe.task == "classification":
+        labels, texts = sorted(set(train.targets)), train.sources
+    else:
+        labels, texts = None, train.sources + train.targets
+    return build_task(recipe, train_tokenizer(recipe.tokenizer, texts), labels)

@@ -55,7 +55,7 @@ class Numbers(Generated):
     name: Literal["numbers"]
     direction: Literal["to_digits", "to_words"] = "to_digits"
     """Words to digits, or digits (with a language mark) to words."""
-    max_value: Annotated[int, Field(ge=99)] = 999_999
+    max_value: Annotated[int, Field(ge=99, lt=10**16)] = 999_999
     """Largest number."""
 
 
@@ -125,6 +125,10 @@ class Files(DataSection):
     """Encoding of the files; gzip is recognised by the ending .gz."""
     dir: FilePath | None = None
     """Folder that relative paths start from (default: the folder of the recipe)."""
+
+    def path(self, path: Path) -> Path:
+        """Where a file of the section is."""
+        return (self.dir or Path()) / path.expanduser()
 
 
 class Sides(Section):

@@ -1,8 +1,7 @@
-"""The whole recipe, and the rules between its sections."""
+"""The whole recipe; what must hold between its sections stands in rules.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -42,7 +41,3 @@ class Recipe(Section):
     """How it is exported."""
     expect: Expect | None = None
     """What it scores."""
-
-
-Problem = tuple[tuple[str, ...], str]
-"""A path of keys and what is wrong there."""

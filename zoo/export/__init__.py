@@ -1,1 +1,131 @@
-"""To be written."""
+"""From a trained model to files that run without this project, each proved to answer as Python does.
+
+This module only directs: the work is done by `zoo.export.worker` in a process of its own, on the CPU, so
+that a crash of a converter is a message and no file depends on a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from zoo.errors import UserError
+from zoo.export.process import exit_reason, tail
+
+FILES = {"saved_model": "saved_model", "tflite": "model.tflite"}
+"""Format -> name of its file or folder."""
+REPORT = "export.json"
+
+
+def export(
+    source,
+    formats: Sequence[str],
+    out: str | Path | None = None,
+    *,
+    beams: int | None = None,
+    max_length: int | None = None,
+    xla: bool = False,
+    samples: int | None = None,
+    texts: Sequence[str] | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[dict]:
+    """Exports a model and compares each file with Python's answers; what differs is not kept.
+
+    Args:
+        source: a run folder, the name of a shipped model, or a task as `zoo.load` gives it.
+        formats: of "saved_model" and "tflite".
+        out: folder for the files (default: `export` in the run, `exports/<name>` for other sources).
+        beams: of a SavedModel (default: the recipe's); a TFLite file is greedy.
+        max_length: longest answer in tokens (default: the recipe's).
+        xla: compile the SavedModel's ids core with XLA.
+        samples: validation texts to compare on (default: `export.samples` of the recipe).
+        texts: texts to compare on instead of validation texts.
+        progress: is told what goes on.
+
+    Returns: a report for each file, which is also written into `export.json` beside them.
+    """
+    formats = list(dict.fromkeys(formats))
+    unknown = [name for name in formats if name not in FILES]
+    if unknown or not formats:
+        raise UserError(f"unknown export format '{', '.join(unknown)}': give one or more of {', '.join(FILES)}")
+    options = dict(beams=beams, max_length=max_length, xla=xla, samples=samples)
+    with tempfile.TemporaryDirectory(prefix="zoo-export-") as scratch:
+        if not isinstance(source, str | Path):
+            out = out or Path("exports") / source.recipe.name.rsplit("/", 1)[-1]
+            source = save_task(source, Path(scratch) / "task")
+        request = {
+            "source": str(source),
+            "formats": formats,
+            "out": str(out) if out else None,
+            "texts": list(texts) if texts else None,
+            **options,
+        }
+        return _converse(request, Path(scratch) / "stderr", progress)
+
+
+def save_task(task, folder: Path) -> Path:
+    """A task as a folder that `zoo.load` reads."""
+    from zoo.recipe import dump_recipe
+
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(dump_recipe(task.recipe), encoding="utf-8")
+    task.tokenizer.save(folder / "tokenizer")
+    if task.labels:
+        (folder / "labels.json").write_text(json.dumps(list(task.labels)), encoding="utf-8")
+    task.model.save_weights(folder / "model.weights.h5")
+    return folder
+
+
+def _converse(request: dict, log: Path, progress: Callable[[str], None]) -> list[dict]:
+    """Starts the worker, hands it the request and collects its reports."""
+    # No GPU: Keras writes cuDNN kernels into any graph that it traces in sight of one.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-P", "-m", "zoo.export.worker"]
+    reports, doing = [], "loading the model"
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
+        ) as worker,
+    ):
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code says so below
+                worker.stdin.write(json.dumps(request))
+                worker.stdin.close()
+            for line in worker.stdout:
+                event = json.loads(line)
+                if event["event"] == "error":
+                    raise UserError(*event["problems"])
+                if event["event"] == "start":
+                    doing = f"writing and comparing the {event['format']}"
+                    progress(doing)
+                else:
+                    reports.append(event["report"])
+                    _remember(Path(event["folder"]) / REPORT, event["report"])
+        except BaseException:
+            worker.kill()
+            raise
+    if worker.returncode:
+        output = log.read_text(encoding="utf-8", errors="replace")
+        raise UserError(
+            f"the export process died while {doing} ({exit_reason(worker.returncode)}); nothing of it was kept",
+            tail(output),
+        )
+    return reports
+
+
+def _remember(path: Path, report: dict) -> None:
+    """Writes a report beside the file it is about; those of other formats stay."""
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        old = {}
+    beside = path.with_name(f".partial.{path.name}")
+    beside.write_text(json.dumps({**old, report["format"]: report}, indent=2), encoding="utf-8")
+    os.replace(beside, path)

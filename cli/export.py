@@ -1,0 +1,88 @@
+"""`zoo export`: files that run without this project, each compared with Python before it is kept."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+COLUMNS = {
+    "format": lambda report: report["format"],
+    "size": lambda report: _bytes(report["size"]),
+    "operators": lambda report: sum(report["operators"].values()),
+    "texts compared": lambda report: report["samples"],
+    "differences": lambda report: report["differences"],
+    "ties": lambda report: report["ties"],
+    "ms p50": lambda report: report["latency_ms"]["p50"],
+    "ms p95": lambda report: report["latency_ms"]["p95"],
+    "runs on": lambda report: report["runs_on"],
+}
+
+
+@click.command()
+@click.argument("model", metavar="RUN|NAME")
+@click.option(
+    "--format", "formats", default="saved_model,tflite", show_default=True, help="Formats, with commas."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: RUN/export or exports/NAME).")
+@click.option("--beams", type=click.IntRange(1, 64), help="Beams of the SavedModel (default: the recipe's).")
+@click.option("--max-length", type=click.IntRange(2), help="Longest answer in tokens (default: the recipe's).")
+@click.option("--xla", is_flag=True, help="Compile the SavedModel with XLA; TensorFlow Serving refuses it.")
+@click.option("--json", "as_json", is_flag=True, help="The reports as JSON on standard output.")
+def command(model: str, formats: str, out: Path | None, beams, max_length, xla: bool, as_json: bool) -> None:
+    """Export RUN (a run folder) or NAME (of `zoo ls saved`) to files that run without this project.
+
+    \b
+    saved_model  a folder: strings in, strings out; runs with tensorflow and tensorflow_text
+    tflite       a file: answers greedily, one text at a time; runs with ai-edge-litert, no TensorFlow
+
+    Each is loaded in a fresh process and must answer validation texts as Python does; otherwise it is not
+    kept, and the exit code is 2. Standard output is the path of each file, one a line.
+    """
+    from zoo.cli import output
+    from zoo.export import export
+
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    reports = export(
+        model,
+        names,
+        out,
+        beams=beams,
+        max_length=max_length,
+        xla=xla,
+        progress=lambda line: click.echo(f"{line} …", err=True),
+    )
+    if as_json:
+        output.print_json(reports)
+        return
+    for report in reports:
+        click.echo(report["path"])
+    rows = [[output.cell(value(report)) for value in COLUMNS.values()] for report in reports]
+    for line in ["", *output.plain_lines([list(COLUMNS), *rows]), "", "Try next:", *_next(reports)]:
+        click.echo(line, err=True)
+
+
+def _next(reports: list[dict]) -> list[str]:
+    """Commands that ask the new files something."""
+    commands = {
+        "tflite": "  zoo predict {path} {text}",
+        "saved_model": "  python -c 'import sys, tensorflow as tf, tensorflow_text; "
+        'print(tf.saved_model.load(sys.argv[1]).signatures["serving_default"]'
+        "(text=tf.constant(sys.argv[2:])))' {path} {text}",
+    }
+    return [
+        commands[report["format"]].format(
+            path=shlex.quote(report["path"]), text=shlex.quote(report["example"])
+        )
+        for report in reports
+    ]
+
+
+def _bytes(number: int) -> str:
+    """A size as people read it."""
+    for unit in ("B", "KB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} MB" if number < 1000 else f"{number / 1000:.3g} GB"

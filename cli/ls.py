@@ -1,0 +1,68 @@
+"""`zoo ls`: what there is, one line each, read without importing TensorFlow or a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from zoo.cli import output
+
+from zoo import hub, registry
+
+KINDS = ("recipes", "models", "layers", "datasets", "saved")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List recipes, models, layers, data sets or saved models; without KIND, all of them."""
+    if kind:
+        output.table(rows(kind), ("name", "description"), as_json)
+    elif as_json:
+        output.print_json({kind: rows(kind) for kind in KINDS})
+    elif output.is_terminal():
+        for kind in KINDS:
+            output.table(rows(kind), ("name", "description"), title=kind)
+            click.echo()
+    else:
+        everything = [{"kind": kind, **row} for kind in KINDS for row in rows(kind)]
+        output.table(everything, ("name", "kind", "description"))
+
+
+def rows(kind: str) -> list[dict[str, str]]:
+    """name and description of everything of a kind."""
+    found = {
+        "recipes": lambda: {
+            name: _first_comment(hub.recipes_dir() / f"{name}.yaml") for name in hub.recipe_names()
+        },
+        "models": lambda: _said("model"),
+        "layers": lambda: {name: line for name, _, line in registry.documented_layers()},
+        "datasets": _datasets,
+        "saved": lambda: {name: _saved_line(entry) for name, entry in sorted(hub.saved_index().items())},
+    }[kind]()
+    return [{"name": name, "description": description} for name, description in found.items()]
+
+
+def _said(kind: str) -> dict[str, str]:
+    """Every registered name with the first docstring line of its section in a recipe."""
+    said = registry.documented_sections(kind)
+    return {name: said.get(name, "") for name in registry.table(kind)}
+
+
+def _datasets() -> dict[str, str]:
+    licences = registry.licences()
+    return {name: _with_licence(line, licences.get(name)) for name, line in _said("dataset").items()}
+
+
+def _with_licence(line: str, licence: str | None) -> str:
+    return f"{line} [{licence}]" if licence else line
+
+
+def _saved_line(entry: dict) -> str:
+    return _with_licence(entry.get("summary", ""), entry.get("licence"))
+
+
+def _first_comment(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")

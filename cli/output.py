@@ -1,0 +1,71 @@
+"""How results are printed: tables for eyes on a terminal, plain lines for pipes, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def is_terminal() -> bool:
+    """Whether a person reads standard output."""
+    return sys.stdout.isatty()
+
+
+def print_json(data: Any) -> None:
+    """One JSON value, texts in their own script."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    as_json: bool = False,
+    title: str | None = None,
+) -> None:
+    """Prints rows, each a mapping from column to value; the first column is the name.
+
+    On a terminal a table that fits its width; else lines that are never cut, without heading, so that
+    `zoo ls recipes | cut -d' ' -f1` gives names. JSON is a list of objects.
+    """
+    columns = list(columns or (rows[0] if rows else ()))
+    if as_json:
+        print_json([{column: row.get(column) for column in columns} for row in rows])
+    elif is_terminal():
+        _rich(rows, columns, title)
+    else:
+        for line in plain_lines([[cell(row.get(column)) for column in columns] for row in rows]):
+            click.echo(line)
+
+
+def plain_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns aligned by spaces, two at least; nothing is cut and no line ends in spaces."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def cell(value: Any) -> str:
+    """A value on one line: no line breaks, nothing for None, four digits for a fraction."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " ".join(str(value).split())
+
+
+def _rich(rows: Sequence[Mapping[str, Any]], columns: list[str], title: str | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        made.add_column(column, no_wrap=number == 0, overflow="fold", style="cyan" if number == 0 else None)
+    for row in rows:
+        made.add_row(*(escape(cell(row.get(column))) for column in columns))
+    Console().print(made)

@@ -1,0 +1,28 @@
+"""`zoo show`: a recipe as it is written, or with every default and all it extends."""
+
+from __future__ import annotations
+
+import click
+from zoo.cli import output
+
+
+@click.command()
+@click.argument("recipe", metavar="NAME|FILE")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--resolved", is_flag=True, help="Every key with its value: defaults, `extends` and overrides worked in."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the resolved recipe as JSON.")
+def command(recipe: str, overrides: tuple[str, ...], resolved: bool, as_json: bool) -> None:
+    """Print a recipe; with --resolved, whole."""
+    from zoo.recipe import dump_recipe, load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    if as_json:
+        output.print_json(loaded.recipe.model_dump(mode="json"))
+    elif resolved or overrides:
+        click.echo(dump_recipe(loaded.recipe), nl=False)
+    else:
+        click.echo(loaded.text, nl=not loaded.text.endswith("\n"))
+    for warning in loaded.warnings:
+        click.echo(warning, err=True)

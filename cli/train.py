@@ -1,0 +1,69 @@
+"""`zoo train`: a recipe becomes a run folder; the same command goes on with it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder (default: runs/<recipe name>).")
+@click.option("--fresh", is_flag=True, help="Empty the run folder and start anew.")
+def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bool) -> None:
+    """Train RECIPE (a name of `zoo ls recipes`, or a file), with overrides such as train.steps=200.
+
+    The same command on the same folder resumes a run that was stopped.
+    """
+    from zoo.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    for warning in loaded.warnings:
+        click.echo(warning, err=True)
+    folder = run or Path("runs") / loaded.recipe.name
+
+    from zoo.cli import quiet
+
+    quiet.start()
+    from zoo.training.loop import train
+
+    outcome = train(loaded, folder, fresh)
+    best = outcome.progress
+    click.echo(f"{folder}", err=False)
+    minutes = best.seconds / 60
+    lines = [
+        f"trained {best.step:,} steps, {best.tokens:,} target tokens, {minutes:.1f} minutes"
+        + (", stopped early: nothing got better" if outcome.stopped_early else ""),
+        f"best    val {outcome.metric} {best.best:.4g} at step {best.best_step:,}",
+        "next",
+        *_next_commands(folder, loaded.recipe),
+    ]
+    click.echo("\n".join(lines), err=True)
+
+
+def _next_commands(folder: Path, recipe) -> list[str]:
+    """Commands that work as they are printed."""
+    run = shlex.quote(str(folder))
+    return [
+        f"  zoo eval {run} --split val",
+        f"  zoo predict {run} {shlex.quote(example_text(recipe))}",
+        f"  zoo export {run} --format saved_model,tflite",
+        f"  tensorboard --logdir {run}/tensorboard",
+    ]
+
+
+def example_text(recipe) -> str:
+    """A first question for a model of this data set."""
+    questions = {
+        "dates": "3 mars 2021",
+        "numbers": "two hundred and five",
+        "multi30k": {"en": "A dog runs on the grass.", "de": "Ein Hund rennt.", "fr": "Un chien court."},
+        "tatoeba_en_zh": {"en": "I like tea.", "zh": "我喜欢茶。"},
+        "sst2": "a stirring , funny film",
+        "trec": "What is the capital of France ?",
+    }
+    found = questions.get(recipe.data.name, "a text of yours")
+    return found[recipe.data.source] if isinstance(found, dict) else found

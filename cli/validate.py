@@ -1,0 +1,35 @@
+"""`zoo validate`: all mistakes of all given recipes, and nothing is run."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.errors import UserError
+
+
+@click.command()
+@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
+def command(recipes: tuple[str, ...]) -> None:
+    """Check recipes (names or files). A RECIPE with `=` in it is an override such as train.steps=200."""
+    from zoo.recipe import load_recipe
+
+    files = [recipe for recipe in recipes if not _is_override(recipe)]
+    overrides = [recipe for recipe in recipes if _is_override(recipe)]
+    if not files:
+        raise UserError("no recipe given: name one, such as `zoo validate my.yaml`")
+    problems: list[str] = []
+    for name in files:
+        try:
+            loaded = load_recipe(name, overrides)
+        except UserError as error:
+            problems += error.problems
+            continue
+        for warning in loaded.warnings:
+            click.echo(warning, err=True)
+        click.echo(f"{name}  is valid")
+    if problems:
+        raise UserError(*dict.fromkeys(problems))
+
+
+def _is_override(text: str) -> bool:
+    return "=" in text and not text.endswith((".yaml", ".yml"))

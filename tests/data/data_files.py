@@ -1,0 +1,63 @@
+"""A recipe beside data files of its own, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+TRANSLATE = {"source": 0, "target": 1}
+CLASSIFY = {"text": 0, "label": 1}
+
+
+def write_recipe(folder: Path, task: str = "translation", **data) -> Path:
+    """A recipe beside its data files."""
+    if task == "translation":
+        model = {"name": "rnn_seq2seq", "embedding_dim": 8, "units": 8}
+    else:
+        model = {"name": "rnn_classifier", "embedding_dim": 8, "units": 8}
+    recipe = {
+        "name": "test/files",
+        "task": task,
+        "data": data,
+        "tokenizer": {"name": "byte"},
+        "model": model,
+        "train": {
+            "steps": 10,
+            "batch_tokens": 256,
+            "learning_rate": 0.001,
+            "validate_every": 5,
+            "save_every": 5,
+        },
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def put(folder: Path, **files: str | bytes) -> None:
+    """Files by name, with __ for a dot."""
+    for name, content in files.items():
+        path = folder / name.replace("__", ".")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+GOOD = "a\tb\nc\td\n"
+PAIRS = {"name": "tsv", "train": "t.tsv", "val": "v.tsv", "columns": TRANSLATE}
+LABELS = {"name": "tsv", "train": "t.tsv", "val": "v.tsv", "columns": CLASSIFY}
+LINES = {"name": "text", "train": "t.txt", "val": "v.txt"}
+PARALLEL = {
+    "name": "parallel",
+    "train": {"source": "t.en", "target": "t.de"},
+    "val": {"source": "v.en", "target": "v.de"},
+}
+OBJECTS = {
+    "name": "jsonl",
+    "train": "t.jsonl",
+    "val": "v.jsonl",
+    "columns": {"text": "text", "label": "label"},
+}
+TABLE = {"name": "csv", "train": "t.csv", "val": "v.csv", "columns": {"source": "en", "target": "zh"}}
+WORDS = {"name": "conllu", "train": "t.conllu", "val": "v.conllu"}
+TAGGED = "# text = Go on\n1\tGo\tgo\tVERB\t_\t_\t_\t_\t_\t_\n2\ton\ton\tADV\t_\t_\t_\t_\t_\t_\n\n"
+LABELED = {"name": "labeled", "train": "t.txt", "val": "v.txt", "prefix": "__label__"}

@@ -1,0 +1,349 @@
+"""What must hold between the keys of a recipe, as data: where, when it is broken, and what to do.
+
+pydantic checks each key by itself; a rule here looks at several. `says` is formatted with the recipe as `r`.
+An error stops the recipe; a warning is printed and the run goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from zoo.config import data as d
+from zoo.config.decoding import Decode
+from zoo.config.recipe import Recipe
+from zoo.config.rnn import RNNClassifier, RNNSeq2Seq
+from zoo.config.tokenizer import SentencePiece, Word
+from zoo.config.transformer import Transformer
+
+CLASSIFICATION_DATA = (d.SST2, d.TREC, d.Labeled)
+TABLES = (d.TSV, d.CSV, d.JSONL)
+"""Data sets whose columns decide the task they are fit for."""
+COLUMNS = {"translation": ("source", "target"), "classification": ("text", "label")}
+METRICS = {
+    "translation": ("loss", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match"),
+    "classification": ("loss", "accuracy", "macro_f1"),
+}
+MODELS = {"translation": "rnn_seq2seq or transformer", "classification": "rnn_classifier"}
+SMALLEST_SUBWORDS = 300
+"""Of which 4 are special, 256 bytes, and the rest is left for the text itself."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: the key it is shown at, the condition that breaks it, and what is said then."""
+
+    key: str
+    broken: Callable[[Recipe], object]
+    says: str
+
+    def message(self, recipe: Recipe) -> str:
+        task = getattr(recipe, "task", "translation")  # absent only where no rule about tasks can be broken
+        return self.says.format(
+            r=recipe,
+            metrics=", ".join(METRICS[task]),
+            trained=", ".join(metric for metric in METRICS[task] if not metric.endswith("_lc")),
+            model=MODELS[task],
+        )
+
+
+def errors(recipe: Recipe, whole: bool = True) -> Iterator[tuple[str, str]]:
+    """(key, message) of each broken rule; where a recipe is not whole, not those about absent keys."""
+    yield from _broken(ERRORS, recipe, whole)
+
+
+def warnings(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """(key, message) of what is probably not meant."""
+    yield from _broken(WARNINGS, recipe, True)
+
+
+def _broken(rules: list[Rule], recipe: Recipe, whole: bool) -> Iterator[tuple[str, str]]:
+    for rule in rules:
+        try:
+            if rule.broken(recipe):
+                yield rule.key, rule.message(recipe)
+        except AttributeError:
+            if whole:
+                raise
+
+
+def warmup_steps(recipe: Recipe) -> int:
+    """Steps of warm-up, where a recipe may give a fraction of all."""
+    warmup = recipe.train.warmup
+    return warmup if isinstance(warmup, int) else round(warmup * recipe.train.steps)
+
+
+def _data_task(r: Recipe) -> str:
+    if isinstance(r.data, TABLES):
+        return r.task
+    return "classification" if isinstance(r.data, CLASSIFICATION_DATA) else "translation"
+
+
+def _columns_of_other_task(r: Recipe) -> bool:
+    other = COLUMNS["classification" if r.task == "translation" else "translation"]
+    return isinstance(r.data, TABLES) and any(getattr(r.data.columns, key) is not None for key in other)
+
+
+def _missing_column(key: str) -> Callable[[Recipe], bool]:
+    def broken(r: Recipe) -> bool:
+        return isinstance(r.data, TABLES) and key in COLUMNS[r.task] and getattr(r.data.columns, key) is None
+
+    return broken
+
+
+def _columns(r: Recipe) -> list[int | str]:
+    if not isinstance(r.data, TABLES):
+        return []
+    values = (getattr(r.data.columns, key) for key in COLUMNS[r.task])
+    return [value for value in values if value is not None]
+
+
+def _same_file(one: str, other: str) -> Callable[[Recipe], bool]:
+    def broken(r: Recipe) -> bool:
+        if not isinstance(r.data, d.Parallel | d.OneFile):
+            return False
+        a, b = getattr(r.data, one), getattr(r.data, other)
+        return b is not None and a == b
+
+    return broken
+
+
+def _unknown_encoding(r: Recipe) -> bool:
+    if not isinstance(r.data, d.Files):
+        return False
+    try:
+        "".encode(r.data.encoding)
+        return False
+    except (LookupError, ValueError):
+        return True
+
+
+def _distinct_numbers(r: Recipe) -> int:
+    return (r.data.max_value + 1) * len(set(r.data.languages))
+
+
+def _chinese(r: Recipe) -> bool:
+    return "zh" in getattr(r.data, "languages", ()) or isinstance(r.data, d.TatoebaEnZh)
+
+
+def _no_test_split(r: Recipe) -> bool:
+    if isinstance(r.data, d.Parallel | d.OneFile):
+        return r.data.test is None
+    return isinstance(r.data, d.TatoebaEnZh)
+
+
+NAME = re.compile(r"(?!\.)[\w.+-]+(/(?!\.)[\w.+-]+)*")
+
+ERRORS = [
+    Rule(
+        "name",
+        lambda r: not NAME.fullmatch(r.name),
+        "'{r.name}' names no run folder: use letters, digits, '-', '_', '.', with '/' between parts",
+    ),
+    # the task, and what fits it
+    Rule(
+        "model.name",
+        lambda r: isinstance(r.model, RNNClassifier) != (r.task == "classification"),
+        "{r.model.name} does not do {r.task}: use {model}",
+    ),
+    Rule(
+        "data.name",
+        lambda r: _data_task(r) != r.task,
+        "{r.data.name} is no data set for {r.task}: choose another, or change `task`",
+    ),
+    Rule(
+        "train.metric",
+        lambda r: r.train.metric is not None and r.train.metric not in METRICS[r.task],
+        "{r.train.metric} does not measure {r.task}: use one of {trained}",
+    ),
+    Rule(
+        "expect.metric",
+        lambda r: r.expect is not None and r.expect.metric not in METRICS[r.task],
+        "{r.expect.metric} does not measure {r.task}: use one of {metrics}",
+    ),
+    Rule(
+        "expect.split",
+        lambda r: r.expect is not None and r.expect.split == "test" and _no_test_split(r),
+        "this data has no test split: use val",
+    ),
+    # data
+    Rule(
+        "data.buckets",
+        lambda r: r.data.buckets and max(r.data.buckets) >= r.data.max_length,
+        "each must be below data.max_length ({r.data.max_length}), which is the last bucket by itself",
+    ),
+    Rule(
+        "data.target",
+        lambda r: isinstance(r.data, d.Multi30k | d.TatoebaEnZh) and r.data.source == r.data.target,
+        "source and target are both '{r.data.target}': choose two languages",
+    ),
+    Rule(
+        "data.languages",
+        lambda r: isinstance(r.data, d.Generated) and len(set(r.data.languages)) < len(r.data.languages),
+        "a language stands twice: name each once",
+    ),
+    Rule(
+        "data.train",
+        lambda r: (
+            isinstance(r.data, d.Numbers) and r.data.train + r.data.val + r.data.test > _distinct_numbers(r)
+        ),
+        "train, val and test together ask for more examples than there are numbers up to {r.data.max_value} "
+        "in these languages: raise data.max_value or ask for fewer",
+    ),
+    Rule(
+        "data.encoding",
+        _unknown_encoding,
+        "unknown encoding '{r.data.encoding}': use utf-8, gb18030, latin-1 or another that Python knows",
+    ),
+    Rule("data.val", _same_file("train", "val"), "is the training file: give a file of other examples"),
+    Rule("data.test", _same_file("train", "test"), "is the training file: give a file of other examples"),
+    Rule("data.test", _same_file("val", "test"), "is the validation file: give a file of other examples"),
+    *(
+        Rule(
+            f"data.columns.{key}",
+            _missing_column(key),
+            f"missing; {task} needs the columns {' and '.join(keys)}: give a number from 0, or a name",
+        )
+        for task, keys in COLUMNS.items()
+        for key in keys
+    ),
+    Rule(
+        "data.columns",
+        _columns_of_other_task,
+        "{r.task} reads other columns: give source and target for translation, else text and label",
+    ),
+    Rule(
+        "data.columns",
+        lambda r: len(_columns(r)) == 2 and len(set(_columns(r))) == 1,
+        "the same column is named twice: name two",
+    ),
+    Rule(
+        "data.columns",
+        lambda r: any(isinstance(column, int) and column < 0 for column in _columns(r)),
+        "columns are counted from 0: no number may be below",
+    ),
+    Rule(
+        "data.columns",
+        lambda r: isinstance(r.data, d.JSONL) and any(isinstance(column, int) for column in _columns(r)),
+        "fields of JSON objects have names, not numbers: give the names",
+    ),
+    Rule(
+        "data.columns",
+        lambda r: (
+            isinstance(r.data, d.TSV | d.CSV)
+            and not r.data.header
+            and any(isinstance(column, str) for column in _columns(r))
+        ),
+        "names need a first line that holds them: set data.header: true, or give numbers from 0",
+    ),
+    # tokenizer
+    Rule(
+        "tokenizer.vocabulary_size",
+        lambda r: (
+            isinstance(r.tokenizer, SentencePiece)
+            and r.tokenizer.byte_fallback
+            and r.tokenizer.vocabulary_size < SMALLEST_SUBWORDS
+        ),
+        "{r.tokenizer.vocabulary_size} pieces cannot hold 256 bytes, 4 special pieces and the text's own: "
+        f"give at least {SMALLEST_SUBWORDS}, or set tokenizer.byte_fallback: false",
+    ),
+    # model
+    Rule(
+        "model.num_heads",
+        lambda r: isinstance(r.model, Transformer) and r.model.hidden_dim % r.model.num_heads,
+        "{r.model.num_heads} heads do not divide model.hidden_dim ({r.model.hidden_dim}): use a divisor",
+    ),
+    Rule(
+        "model.hidden_dim",
+        lambda r: isinstance(r.model, Transformer) and r.model.hidden_dim % 2,
+        "{r.model.hidden_dim} is odd, but positions are pairs of sine and cosine: use an even width",
+    ),
+    Rule(
+        "model.units",
+        lambda r: isinstance(r.model, RNNSeq2Seq) and r.model.units % 2,
+        "{r.model.units} is odd, but each direction of the encoder has half of it: use an even number",
+    ),
+    # training
+    Rule(
+        "train.batch_tokens",
+        lambda r: r.train.batch_tokens < r.data.max_length,
+        "{r.train.batch_tokens} tokens cannot hold one text of data.max_length ({r.data.max_length}): "
+        "give at least that many",
+    ),
+    Rule(
+        "train.weight_decay",
+        lambda r: r.train.optimizer == "adam" and r.train.weight_decay > 0,
+        "adam has no weight decay: use adamw (train.optimizer: adamw)",
+    ),
+    Rule(
+        "train.xla",
+        lambda r: r.train.xla is True and getattr(r.model, "rnn_kernel", None) == "cudnn",
+        "XLA cannot compile cuDNN kernels: set train.xla: false, or model.rnn_kernel: xla",
+    ),
+    # decoding
+    Rule(
+        "decode.n_best",
+        lambda r: r.decode.n_best > r.decode.beams,
+        "{r.decode.n_best} answers cannot come from {r.decode.beams} beams: raise decode.beams",
+    ),
+    Rule(
+        "decode.max_length",
+        lambda r: r.decode.max_length == 1,
+        "1 token is the end mark alone: give at least 2",
+    ),
+]
+
+WARNINGS = [
+    Rule(
+        "train.warmup",
+        lambda r: warmup_steps(r) > r.train.steps,
+        "the warm-up of {r.train.warmup} steps is longer than train.steps ({r.train.steps}): "
+        "the learning rate never reaches its height",
+    ),
+    Rule(
+        "train.warmup",
+        lambda r: r.train.schedule == "inverse_sqrt" and warmup_steps(r) == 0,
+        "inverse_sqrt falls from the end of the warm-up, and there is none: set train.warmup, such as 0.1",
+    ),
+    Rule(
+        "train.learning_rate",
+        lambda r: isinstance(r.model, Transformer) and r.train.learning_rate > 1e-3 and warmup_steps(r) == 0,
+        "{r.train.learning_rate:g} is high for a Transformer without warm-up: set train.warmup",
+    ),
+    Rule(
+        "train.learning_rate",
+        lambda r: r.train.learning_rate >= 0.1,
+        "{r.train.learning_rate:g} is far above what {r.train.optimizer} bears: 0.001 is usual",
+    ),
+    Rule(
+        "train.validate_every",
+        lambda r: r.train.validate_every > r.train.steps,
+        "validates only at the end, after train.steps ({r.train.steps})",
+    ),
+    Rule(
+        "train.save_every",
+        lambda r: r.train.save_every > r.train.steps,
+        "saves only at the end, after train.steps ({r.train.steps}): a run that is killed starts anew",
+    ),
+    Rule(
+        "train.patience",
+        lambda r: r.train.patience is not None and r.train.patience * r.train.validate_every > r.train.steps,
+        "{r.train.patience} validations do not fit into train.steps ({r.train.steps}): it never stops early",
+    ),
+    Rule(
+        "tokenizer.name",
+        lambda r: isinstance(r.tokenizer, Word) and _chinese(r),
+        "word splits at spaces, which Chinese does not write: use sentencepiece or character",
+    ),
+    Rule(
+        "decode.max_length",
+        lambda r: r.decode.max_length is not None and r.decode.max_length > r.data.max_length,
+        "{r.decode.max_length} is longer than any text in training (data.max_length {r.data.max_length})",
+    ),
+    Rule(
+        "decode",
+        lambda r: r.task == "classification" and r.decode != Decode(),
+        "a classifier does not search for its answer: this section has no effect",
+    ),
+]

@@ -1,0 +1,252 @@
+"""Text to ids and back. Every kind of tokenizer is a SentencePiece model.
+
+So one file format and one code path serve Python, the graph (tokenizers_graph.py) and TFLite (zoo/runtime):
+
+    sentencepiece   unigram or BPE, unseen characters written as bytes
+    character       model type `char`
+    word            model type `word`: what stands between spaces, an unknown word is <unk>
+    byte            a `char` model without characters: everything falls back to its 256 bytes; made by hand
+
+Special ids are always pad 0, unk 1, bos 2, eos 3. No text can produce pad, bos or eos: SentencePiece never
+matches control pieces, so `</s>` in a text is four ordinary characters.
+
+What does not survive the round trip: U+2581 (▁), SentencePiece's sign for a space, is read as a space by all
+but `byte`; neighbouring <unk> become one, as SentencePiece writes them; `word` reads several spaces as one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sentencepiece
+
+from zoo.errors import UserError
+
+if TYPE_CHECKING:  # pydantic is not needed to read text: an exported model runs without it
+    from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+MODEL_FILE, INFO_FILE = "tokenizer.model", "tokenizer.json"
+
+# SentencePiece silently leaves out lines above max_sentence_length and lines with these two characters, and
+# needs hours for one long word that repeats itself: training lines are cut, the two characters become spaces.
+LONGEST_LINE = 1000
+RESERVED = str.maketrans({"\0": " ", "\u2585": " "})
+
+
+class Tokenizer:
+    """A vocabulary; `encode` adds neither bos nor eos, `decode` stops at eos.
+
+    Args:
+        model_bytes: a serialized SentencePiece model with pad/unk/bos/eos = 0/1/2/3.
+        config: the recipe's `tokenizer` section as plain data, kept with the model.
+        origin: what to call the model in an error message.
+    """
+
+    pad_id, unk_id, bos_id, eos_id = PAD, UNK, BOS, EOS
+
+    def __init__(self, model_bytes: bytes, config: dict | None = None, origin: str = "tokenizer model"):
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
+        except RuntimeError:
+            raise UserError(f"{origin}: damaged or not a SentencePiece model") from None
+        p = self._processor
+        if (p.pad_id(), p.unk_id(), p.bos_id(), p.eos_id()) != (PAD, UNK, BOS, EOS):
+            raise UserError(f"{origin}: pad/unk/bos/eos must have the ids 0/1/2/3")
+        self.model_bytes = model_bytes
+        self.config = config or {}
+        self.vocabulary_size: int = p.vocab_size()
+
+    @classmethod
+    def from_bytes(cls, model_bytes: bytes, origin: str = "tokenizer model") -> Tokenizer:
+        return cls(model_bytes, origin=origin)
+
+    @property
+    def pieces(self) -> list[str]:
+        return [self._processor.id_to_piece(i) for i in range(self.vocabulary_size)]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of the model."""
+        return hashlib.sha256(self.model_bytes).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        return self._processor.encode(_valid(text))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._processor.encode([_valid(text) for text in texts]) if len(texts) else []
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return self._processor.decode(list(_until_eos(ids)))
+
+    def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
+        return [self.decode(row) for row in rows]
+
+    def unknown_rate(self, texts: Sequence[str]) -> float:
+        """Share of <unk> among all tokens of the texts."""
+        rows = self.encode_batch(texts)
+        return sum(row.count(UNK) for row in rows) / max(1, sum(map(len, rows)))
+
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MODEL_FILE).write_bytes(self.model_bytes)
+        info = {"kind": self.config.get("name"), "config": self.config, "sha256": self.fingerprint}
+        text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+        (folder / INFO_FILE).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Tokenizer:
+        model, info = Path(folder) / MODEL_FILE, Path(folder) / INFO_FILE
+        try:
+            model_bytes = model.read_bytes()
+            read = json.loads(info.read_text(encoding="utf-8"))
+            config, sha256 = dict(read["config"]), read["sha256"]
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{info}: damaged; it should be JSON with the keys kind, config, sha256"
+            ) from None
+        if hashlib.sha256(model_bytes).hexdigest() != sha256:
+            raise UserError(f"{model}: damaged; its sha256 is not the one in {info.name}")
+        return cls(model_bytes, config, origin=str(model))
+
+
+def train_tokenizer(config: SentencePiece | Character | Byte | Word, texts: Iterable[str]) -> Tokenizer:
+    """Make the tokenizer that a recipe describes; the same texts in the same order give the same bytes.
+
+    Args:
+        config: the recipe's `tokenizer` section.
+        texts: the training split, one text at a time; not looked at by `byte`.
+    """
+    kept = config.model_dump(mode="json")
+    if config.name == "byte":
+        return Tokenizer(_byte_model(), kept)
+    exact = config.normalization == "identity"
+    options: dict = {
+        "model_type": {"character": "char", "word": "word"}.get(config.name) or config.model_type,
+        "normalization_rule_name": config.normalization,
+        # Identity keeps every space, so that decode(encode(text)) == text. A word begins with its space, even
+        # the first of a text (the dummy prefix); other kinds need no space that is not in the text, unless
+        # normalization cleans texts anyway: then a sub-word is the same at the start and inside.
+        "remove_extra_whitespaces": not exact or config.name == "word",
+        "add_dummy_prefix": config.name == "word" or (config.name == "sentencepiece" and not exact),
+        "unk_surface": " \u2047" if config.name == "word" else "\u2047",
+    }
+    if config.name == "sentencepiece":
+        options |= {
+            "vocab_size": config.vocabulary_size,
+            "character_coverage": config.character_coverage,
+            "byte_fallback": config.byte_fallback,
+        }
+    elif config.vocabulary_size is None:
+        options |= {"use_all_vocab": True, "character_coverage": 1.0}
+    else:  # a cap: fewer pieces than asked for are no error
+        options |= {
+            "vocab_size": config.vocabulary_size,
+            "hard_vocab_limit": False,
+            "character_coverage": 1.0,
+        }
+
+    written = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_training_lines(texts),
+            model_writer=written,
+            pad_id=PAD,
+            unk_id=UNK,
+            bos_id=BOS,
+            eos_id=EOS,
+            max_sentence_length=2**30,
+            num_threads=1,  # how threads share the lines decides the rounding of counts, and so the pieces
+            minloglevel=3,
+            **options,
+        )
+    except RuntimeError as error:
+        raise _explained(str(error), getattr(config, "vocabulary_size", None), config.name) from None
+    return Tokenizer(written.getvalue(), kept)
+
+
+def _training_lines(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        line = _valid(text).translate(RESERVED)
+        start = 0
+        while len(line) - start > LONGEST_LINE:
+            end = line.rfind(" ", start + 1, start + LONGEST_LINE)
+            end = end if end > 0 else start + LONGEST_LINE
+            yield line[start:end]
+            start = end
+        yield line[start:]
+
+
+def _explained(message: str, size: int | None, kind: str) -> UserError:
+    """SentencePiece's assertion in the user's terms."""
+    if found := re.search(r"Please set it to a value <= (\d+)", message):
+        return UserError(
+            f"tokenizer.vocabulary_size: {size} is too large for the training text, "
+            f"the largest possible is {found[1]}"
+        )
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return UserError(
+            f"tokenizer.vocabulary_size: {size} is too small, the special pieces, bytes and characters of "
+            f"the training text alone are {found[1]}; raise it, or lower tokenizer.character_coverage"
+        )
+    if "sentences_.empty()" in message or "all_chars_count" in message:
+        return UserError(f"tokenizer: the training split has no text to train a {kind} tokenizer on")
+    return UserError(f"tokenizer: training failed: {message}")
+
+
+def _until_eos(ids: Iterable[int]) -> Iterator[int]:
+    for i in map(int, ids):
+        if i == EOS:
+            return
+        if i not in (PAD, BOS):
+            yield i
+
+
+def _valid(text: str) -> str:
+    """Lone surrogates (bytes of a command line that are no UTF-8) become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _byte_model() -> bytes:
+    """A ModelProto of 4 special and 256 byte pieces, spaces not escaped.
+
+    Written out in protobuf's wire format (field numbers of sentencepiece_model.proto), so that reading an
+    exported model does not need the protobuf package.
+    """
+
+    def number(field: int, value: int) -> bytes:
+        return _varint(field << 3) + _varint(value)
+
+    def block(field: int, content: bytes) -> bytes:
+        return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+    def piece(text: str, kind: int) -> bytes:
+        score = _varint(2 << 3 | 5) + struct.pack("<f", 0.0)
+        return block(1, block(1, text.encode()) + score + number(3, kind))
+
+    unknown, control, byte = 2, 3, 6
+    pieces = [piece("<pad>", control), piece("<unk>", unknown), piece("<s>", control), piece("</s>", control)]
+    pieces += [piece(f"<0x{value:02X}>", byte) for value in range(256)]
+    model_type, vocabulary_size, byte_fallback = number(3, 4), number(4, 260), number(35, 1)
+    special = (
+        number(40, UNK) + number(41, BOS) + number(42, EOS) + number(43, PAD) + block(44, "\u2047".encode())
+    )
+    trainer = block(2, model_type + vocabulary_size + byte_fallback + special)
+    add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces = number(3, 0), number(4, 0), number(5, 0)
+    switches = add_dummy_prefix + remove_extra_whitespaces + escape_whitespaces
+    normalizer = block(3, block(1, b"identity") + switches)
+    return b"".join(pieces) + trainer + normalizer
+
+
+def _varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _varint(value >> 7)

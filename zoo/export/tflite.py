@@ -1,0 +1,120 @@
+"""A TFLite file: ids in, answer out, the whole decode loop inside, made of builtin operators alone.
+
+Tokenizer, labels, recipe and a description of the signature are appended to the same file as a zip
+archive, which the interpreter does not mind; `zoo.runtime.tflite` runs it without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
+
+from zoo.decoding.search import greedy_search
+from zoo.errors import UserError
+from zoo.export.portable import without_cudnn
+from zoo.recipe import dump_recipe
+from zoo.runtime.tflite import append
+
+REFUSED = ("CUSTOM", "FLEX", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
+"""Operators that Python's interpreter does not have, or that stand for weights left outside the file."""
+
+
+def export_tflite(task, path: str | Path, max_length: int | None = None) -> Counter:
+    """Writes the file; it answers one text at a time, of any length, and greedily.
+
+    Args:
+        task: model, tokenizer, recipe and labels.
+        path: the file to write.
+        max_length: longest answer in tokens, of a translator.
+
+    Returns: its operators and how often each stands in it.
+    """
+    without_cudnn(task.model)
+    recipe = task.recipe
+    length = max_length or recipe.decode.max_length or recipe.data.max_length
+
+    def translate(ids):
+        answer, score = greedy_search(task.model, ids, length)
+        return {"ids": answer, "score": score}
+
+    def classify(ids):
+        logits = task.model({"token_ids": ids}, training=False)
+        return {"probabilities": keras.ops.softmax(keras.ops.cast(logits, "float32"))}
+
+    kind = recipe.task
+    core = classify if kind == "classification" else translate
+    content = convert(core, task.model.variables)
+    found = operators(content)
+    refuse(found)
+    Path(path).write_bytes(content)
+    signature = {
+        "task": kind,
+        "kind": recipe.model.name,
+        "inputs": {"ids": ["int32", [1, None]]},
+        "outputs": {"probabilities": ["float32", [1, len(task.labels)]]}
+        if kind == "classification"
+        else {"ids": ["int32", [1, length]], "score": ["float32", [1]]},
+        "max_length": recipe.data.max_length,
+    }
+    files = {
+        "tokenizer.model": task.tokenizer.model_bytes,
+        "recipe.yaml": dump_recipe(recipe).encode(),
+        "signature.json": json.dumps(signature, indent=2).encode(),
+    }
+    if kind == "classification":
+        files["labels.json"] = json.dumps(list(task.labels), ensure_ascii=False).encode()
+    append(path, files)
+    return found
+
+
+def convert(function, variables) -> bytes:
+    """The flatbuffer of `function(ids (1, S) int32) -> dict`, which reads Keras `variables`."""
+    # A Keras model is no tf.Module: without one the converter leaves the weights out, and says nothing.
+    module = tf.Module()
+    module.weights = [variable.value for variable in variables]
+    # Batch 1 is what makes the recurrent loops builtin operators; the source length may stay open.
+    signature = [tf.TensorSpec([1, None], tf.int32, name="ids")]
+    traced = tf.function(function, input_signature=signature, autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        return converter.convert()
+    except ConverterError as error:
+        found = re.findall(r"TF (?:Select|Custom) ops: (.+)", str(error))
+        raise _not_builtin(found or [line for line in str(error).splitlines() if "error" in line][:3]) from None
+
+
+def operators(content: bytes) -> Counter:
+    """The operators of a flatbuffer and how often each stands in it; custom ones as `CUSTOM <name>`."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content, 0)
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    found = Counter()
+    for subgraph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for operator in map(subgraph.Operators, range(subgraph.OperatorsLength())):
+            code = model.OperatorCodes(operator.OpcodeIndex())
+            # Old operators stand in the narrow field, new ones in the wide one.
+            name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+            found[f"CUSTOM {code.CustomCode().decode()}" if name == "CUSTOM" else name] += 1
+    return found
+
+
+def refuse(found: Counter) -> None:
+    """Raises where an operator keeps the file from running in `ai_edge_litert`."""
+    bad = sorted(name for name in found if name.upper().startswith(REFUSED))
+    if bad:
+        raise _not_builtin(bad)
+
+
+def _not_builtin(names: list[str]) -> UserError:
+    return UserError(
+        f"the model has operators that TFLite's interpreter does not: {', '.join(names)}; a layer of it must be "
+        "written otherwise (zoo/layers/portable.py says how)"
+    )

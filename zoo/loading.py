@@ -1,0 +1,60 @@
+"""From a run folder or the name of a shipped model to a task: `zoo.load`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from zoo import hub
+from zoo.data.tokenizers import Tokenizer
+from zoo.errors import UserError
+from zoo.recipe import load_recipe
+from zoo.tasks import Task, build_task
+from zoo.training.run_folder import RunFolder
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """The folder of a run or of a shipped model."""
+    folder = Path(name_or_folder)
+    if (folder / "resolved.yaml").exists() or (folder / "recipe.yaml").exists():
+        return folder
+    if (Path("runs") / folder / "resolved.yaml").exists():
+        return Path("runs") / folder
+    if folder.exists():
+        raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml")
+    return hub.find_saved(str(name_or_folder))
+
+
+def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
+    """A trained model with its tokenizer, a Keras model ready to answer or to be trained on.
+
+    Args:
+        name_or_folder: a run folder, the name of a recipe that was trained under runs/, or the name of a
+            shipped model (`zoo ls saved`).
+        checkpoint: "best" or "last", of a run.
+    """
+    folder = RunFolder(find(name_or_folder))
+    shipped = not folder.resolved.exists()
+    recipe = load_recipe(folder.path / "recipe.yaml" if shipped else folder.resolved).recipe
+    weights = folder.path / "model.weights.h5" if shipped else getattr(folder, checkpoint)
+    if not weights.exists():
+        raise UserError(f"{folder.path}: no {weights.name} yet; train with `zoo train {recipe.name}`")
+    tokenizer = Tokenizer.load(folder.tokenizer)
+    labels = None
+    if recipe.task == "classification":
+        labels = _read_labels(folder.labels)
+    task = build_task(recipe, tokenizer, labels)
+    try:
+        task.model.load_weights(weights)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{weights}: damaged, or not of the model in the recipe beside it ({reason})") from error
+    return task
+
+
+def _read_labels(path: Path) -> list[str]:
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: missing or damaged; a classifier needs the names of its labels") from error
+    return labels

@@ -1,0 +1,112 @@
+"""How good answers are. Shares are percentages, as BLEU is; every BLEU and chrF comes with its signature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sacrebleu.metrics import BLEU, CHRF
+
+# Languages whose words have no spaces between them: 13a, made for European texts, would see one word.
+BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
+
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]+")
+STUTTER = re.compile(r"([^\W\d_]{2,})\1\1")
+
+
+def score_translation(
+    hypotheses: Sequence[str], references: Sequence[str], target_language: str
+) -> dict[str, Any]:
+    """Figures of answers against one reference each, both as people write them (detokenised).
+
+    Args:
+        target_language: code of the language of the answers (`en`, `zh`, ...); anything else is read as text with
+            spaces between words.
+
+    Returns: `bleu` (cased) and `bleu_lc` (lower-cased), sacreBLEU with its tokenizer 13a, or `zh` and `char` for
+        languages without spaces; `chrf` and `chrf_lc`; a `_signature` beside each; `exact_match`, the share of
+        answers equal to the reference; `repetition_rate`, the share of answers that say something three times in
+        a row.
+    """
+    _same_length(hypotheses, references)
+    tokenizer = BLEU_TOKENIZERS.get(target_language, "13a")
+    measures = {
+        # force: no warning on the terminal about texts that look tokenised; the signature says how they were read
+        "bleu": BLEU(tokenize=tokenizer, force=True),
+        "bleu_lc": BLEU(tokenize=tokenizer, lowercase=True, force=True),
+        "chrf": CHRF(),
+        "chrf_lc": CHRF(lowercase=True),
+    }
+    scores: dict[str, Any] = {}
+    for name, measure in measures.items():
+        scores[name] = measure.corpus_score(list(hypotheses), [list(references)]).score
+        scores[f"{name}_signature"] = str(measure.get_signature())
+    equal = [hypothesis == reference for hypothesis, reference in zip(hypotheses, references, strict=True)]
+    scores["exact_match"] = 100.0 * sum(equal) / len(equal)
+    scores["repetition_rate"] = 100.0 * sum(map(repeats, hypotheses)) / len(hypotheses)
+    return scores
+
+
+def repeats(text: str) -> bool:
+    """Whether something stands three times in a row: `the dog the dog the dog`, `狗狗狗`, `hahaha`.
+
+    Something is any number of words; a character is a word where a script has no spaces. A run of signs (`...`) and
+    a number (`1000`) are one word each.
+    """
+    words = TOKEN.findall(text.lower())
+    for size in range(1, len(words) // 3 + 1):
+        run = 0  # places in a row that equal the place `size` further on
+        for i in range(len(words) - size):
+            run = run + 1 if words[i] == words[i + size] else 0
+            if run == 2 * size:
+                return True
+    return any(STUTTER.search(word) for word in words)
+
+
+def score_classification(
+    predicted: Sequence[str], gold: Sequence[str], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of predicted labels.
+
+    Args:
+        labels: the labels there are, in the order in which they are reported; a gold label that is not among them
+            can only be missed.
+
+    Returns: `accuracy` and `macro_f1` in percent, and `per_class`: label -> precision, recall, f1 (percent) and
+        support, the number of texts that have it. `macro_f1` is the mean over all labels that are gold or predicted
+        at least once, as in scikit-learn; a ratio with nothing below the line is 0.
+    """
+    _same_length(predicted, gold)
+    predicted, gold = np.asarray(predicted, object), np.asarray(gold, object)
+    names = list(dict.fromkeys([*labels, *sorted({*predicted, *gold})]))
+    per_class, present = {}, []
+    for name in names:
+        found, there = predicted == name, gold == name
+        hits, answers, support = (int(np.sum(x)) for x in (found & there, found, there))
+        per_class[name] = {
+            "precision": _percent(hits, answers),
+            "recall": _percent(hits, support),
+            "f1": _percent(2 * hits, answers + support),
+            "support": support,
+        }
+        if answers or support:
+            present.append(per_class[name]["f1"])
+    return {
+        "accuracy": _percent(int(np.sum(predicted == gold)), len(gold)),
+        "macro_f1": float(np.mean(present)),
+        "per_class": per_class,
+    }
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100.0 * part / whole if whole else 0.0
+
+
+def _same_length(answers: Sequence, references: Sequence) -> None:
+    if len(answers) != len(references) or not len(answers):
+        raise ValueError(f"{len(answers)} answers and {len(references)} references cannot be compared")

@@ -1,0 +1,76 @@
+"""One training step on JAX: the same interface as on TensorFlow, always compiled by XLA."""
+
+from __future__ import annotations
+
+import jax
+from keras import ops
+
+from zoo.training.losses import cross_entropy
+
+
+class JaxStep:
+    """Loss, gradient and update as one `jax.jit`; the state lives here and `sync` writes it into the model."""
+
+    def __init__(self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int):
+        self.model, self.optimizer = model, optimizer
+        optimizer.build(model.trainable_variables)
+        self._shapes = set()
+
+        def loss(trainable, fixed, inputs, labels):
+            logits, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
+            total, count = cross_entropy(labels, logits, label_smoothing)
+            return total / ops.maximum(count, 1.0), fixed
+
+        def train(state, inputs, labels):
+            trainable, fixed, slots = state
+            (value, fixed), gradients = jax.value_and_grad(loss, has_aux=True)(trainable, fixed, inputs, labels)
+            trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
+            return (trainable, fixed, slots), value
+
+        def evaluate(trainable, fixed, inputs, labels):
+            logits, _ = model.stateless_call(trainable, fixed, inputs, training=False)
+            return cross_entropy(labels, logits)
+
+        self._train, self._evaluate = jax.jit(train, donate_argnums=0), jax.jit(evaluate)
+        self._state = None
+
+    def train(self, batch) -> float:
+        """Updates the weights; returns the mean loss of the batch."""
+        if self._state is None:
+            self._state = tuple([jax.numpy.copy(v.value) for v in group] for group in self._groups())
+        self._shapes.add(batch.shape)
+        self._state, loss = self._train(self._state, batch.inputs, batch.labels)
+        return float(loss)
+
+    def evaluate(self, batch) -> tuple[float, float]:
+        """Sum of the losses (without label smoothing) and number of labels; call `sync` before."""
+        values = [[v.value for v in group] for group in self._groups()[:2]]
+        total, count = self._evaluate(*values, batch.inputs, batch.labels)
+        return float(total), float(count)
+
+    def sync(self) -> None:
+        """Writes the state into the model and the optimizer, which own it until the next step."""
+        if self._state is not None:
+            for group, values in zip(self._groups(), self._state, strict=True):
+                for variable, value in zip(group, values, strict=True):
+                    variable.assign(value)
+            self._state = None
+
+    @property
+    def compilations(self) -> int:
+        """How many shapes the training step was compiled for."""
+        return len(self._shapes)
+
+    def _groups(self):
+        model = self.model
+        return model.trainable_variables, model.non_trainable_variables, self.optimizer.variables
+
+
+def devices() -> list[str]:
+    """The devices that JAX sees, for the record of a run."""
+    return [str(device) for device in jax.devices()]
+
+
+def xla_by_default() -> tuple[bool, str]:
+    """What `train.xla: auto` means here, and why."""
+    return True, "JAX always compiles with XLA"
