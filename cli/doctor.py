@@ -1,5 +1,7 @@
-"""`zoo doctor`: does what the zoo stands on work here? Each check runs in a process of its own, since a broken driver
-aborts the process that meets it."""
+"""`zoo doctor`: does what the zoo stands on work here?
+
+Each check runs in a process of its own, for a broken driver aborts the process that meets it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def versions() -> str:
         except PackageNotFoundError:
             number = "missing"
         if number == "missing" or not requirement.specifier.contains(number, prereleases=True):
-            wrong.append(f"{requirement.name} is {number}, needed is {requirement.specifier or 'any version'}")
+            wrong.append(f"{requirement.name} is {number}, needed is {requirement.specifier}")
         found.append(f"{requirement.name} {number}")
     if wrong:
         raise Failure("; ".join(wrong))
@@ -100,7 +102,8 @@ def attention() -> str:
     changed = target.copy()
     changed[0, 2] = 15
     before, after = (
-        np.asarray(model({"encoder_token_ids": source, "decoder_token_ids": ids})) for ids in (target, changed)
+        np.asarray(model({"encoder_token_ids": source, "decoder_token_ids": ids}))
+        for ids in (target, changed)
     )
     difference = np.abs(before - after).max(axis=-1)[0]
     expect(difference[:2].max() < 1e-5, f"a later token changes earlier logits by {difference[:2].max():.2g}")
@@ -160,11 +163,14 @@ CHECKS: dict[str, tuple[Callable[[], str], str]] = {
     "versions": (versions, f"install what is asked for: {PIP}"),
     "devices": (
         devices,
-        "install CUDA's libraries: pip install 'tensorflow[and-cuda]>=2.21,<2.22'; if that does not help, look at "
-        "the output for the library that TensorFlow misses",
+        "install CUDA's libraries: pip install 'tensorflow[and-cuda]>=2.21,<2.22'; if that does not help, "
+        "ZOO_CHATTER=1 zoo train RECIPE shows which library TensorFlow misses",
     ),
     "xla": (xla, "train without it: zoo train RECIPE train.xla=false; on a GPU, a newer driver may help"),
-    "lstm": (lstm, "use the loop instead of cuDNN: zoo train RECIPE model.rnn_kernel=xla; or update the GPU's driver"),
+    "lstm": (
+        lstm,
+        "use the loop instead of cuDNN: zoo train RECIPE model.rnn_kernel=xla; or update the GPU's driver",
+    ),
     "attention": (attention, "the model sees the future, do not train: pip install 'keras>=3.15.1,<3.16'"),
     "saved_model": (saved_model, "pip install 'tensorflow>=2.21,<2.22' 'tensorflow-text>=2.21.1,<2.22'"),
     "tflite": (tflite, "pip install --upgrade ai-edge-litert sentencepiece"),

@@ -9,7 +9,9 @@ import click
 @click.argument("model", metavar="RUN|NAME")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="val", show_default=True)
 @click.option("--beams", type=click.IntRange(1, 64), help="Hypotheses followed (default: decode.beams).")
-@click.option("--length-penalty", type=click.FloatRange(0.0), help="Exponent (default: decode.length_penalty).")
+@click.option(
+    "--length-penalty", type=click.FloatRange(0.0), help="Exponent (default: decode.length_penalty)."
+)
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_json: bool) -> None:
@@ -21,6 +23,7 @@ def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_j
 
     quiet.start()
     from zoo.cli.output import print_json, table
+
     from zoo.data.datasets import load_dataset
     from zoo.errors import UserError
     from zoo.evaluation import evaluate

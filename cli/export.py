@@ -27,7 +27,9 @@ COLUMNS = {
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder (default: RUN/export or exports/NAME).")
 @click.option("--beams", type=click.IntRange(1, 64), help="Beams of the SavedModel (default: the recipe's).")
-@click.option("--max-length", type=click.IntRange(2), help="Longest answer in tokens (default: the recipe's).")
+@click.option(
+    "--max-length", type=click.IntRange(2), help="Longest answer in tokens (default: the recipe's)."
+)
 @click.option("--xla", is_flag=True, help="Compile the SavedModel with XLA; TensorFlow Serving refuses it.")
 @click.option("--json", "as_json", is_flag=True, help="The reports as JSON on standard output.")
 def command(model: str, formats: str, out: Path | None, beams, max_length, xla: bool, as_json: bool) -> None:
@@ -41,6 +43,7 @@ def command(model: str, formats: str, out: Path | None, beams, max_length, xla: 
     kept, and the exit code is 2. Standard output is the path of each file, one a line.
     """
     from zoo.cli import output
+
     from zoo.export import export
 
     names = [name.strip() for name in formats.split(",") if name.strip()]

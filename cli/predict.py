@@ -14,7 +14,9 @@ import click
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("--file", type=click.Path(path_type=Path), help="Texts, one a line; - is standard input.")
 @click.option("--beams", type=click.IntRange(1, 64), help="Hypotheses followed (default: decode.beams).")
-@click.option("--n-best", type=click.IntRange(1, 64), help="Answers a text, a line each (default: decode.n_best).")
+@click.option(
+    "--n-best", type=click.IntRange(1, 64), help="Answers a text, a line each (default: decode.n_best)."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a text, with scores.")
 def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best, as_json: bool) -> None:
     """Answer TEXTs with a run folder, a shipped model or an exported .tflite file.

@@ -36,9 +36,6 @@ def from_recipe(name_or_path: str | Path, *overrides: str):
     from zoo.tasks import build_task
 
     recipe = load_recipe(name_or_path, overrides).recipe
-    train = load_dataset(recipe).train
-    if recipe.task == "classification":
-        labels, texts = sorted(set(train.targets)), train.sources
-    else:
-        labels, texts = None, train.sources + train.targets
-    return build_task(recipe, train_tokenizer(recipe.tokenizer, texts), labels)
+    dataset = load_dataset(recipe)
+    tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(recipe.task))
+    return build_task(recipe, tokenizer, dataset.labels() if recipe.task == "classification" else None)

@@ -48,7 +48,9 @@ def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
         task.model.load_weights(weights)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{weights}: damaged, or not of the model in the recipe beside it ({reason})") from error
+        raise UserError(
+            f"{weights}: damaged, or not of the model in the recipe beside it ({reason})"
+        ) from error
     return task
 
 

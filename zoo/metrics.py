@@ -12,6 +12,7 @@ from sacrebleu.metrics import BLEU, CHRF
 # Languages whose words have no spaces between them: 13a, made for European texts, would see one word.
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 
+# Thai and Lao, Burmese, Khmer, Japanese and Chinese.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
@@ -25,18 +26,18 @@ def score_translation(
     """Figures of answers against one reference each, both as people write them (detokenised).
 
     Args:
-        target_language: code of the language of the answers (`en`, `zh`, ...); anything else is read as text with
-            spaces between words.
+        target_language: code of the language of the answers (`en`, `zh`, ...); anything else is read as text
+            with spaces between words.
 
-    Returns: `bleu` (cased) and `bleu_lc` (lower-cased), sacreBLEU with its tokenizer 13a, or `zh` and `char` for
-        languages without spaces; `chrf` and `chrf_lc`; a `_signature` beside each; `exact_match`, the share of
-        answers equal to the reference; `repetition_rate`, the share of answers that say something three times in
-        a row.
+    Returns: `bleu` (cased) and `bleu_lc` (lower-cased), sacreBLEU with its tokenizer 13a, or `zh` and `char`
+        for languages without spaces; `chrf` and `chrf_lc`; a `_signature` beside each; `exact_match`, the
+        share of answers equal to the reference; `repetition_rate`, the share of answers that say something
+        three times in a row.
     """
     _same_length(hypotheses, references)
     tokenizer = BLEU_TOKENIZERS.get(target_language, "13a")
     measures = {
-        # force: no warning on the terminal about texts that look tokenised; the signature says how they were read
+        # force: no warning on the terminal about texts that look tokenised
         "bleu": BLEU(tokenize=tokenizer, force=True),
         "bleu_lc": BLEU(tokenize=tokenizer, lowercase=True, force=True),
         "chrf": CHRF(),
@@ -55,8 +56,8 @@ def score_translation(
 def repeats(text: str) -> bool:
     """Whether something stands three times in a row: `the dog the dog the dog`, `狗狗狗`, `hahaha`.
 
-    Something is any number of words; a character is a word where a script has no spaces. A run of signs (`...`) and
-    a number (`1000`) are one word each.
+    Something is any number of words; a character is a word where a script has no spaces. A run of signs
+    (`...`) and a number (`1000`) are one word each.
     """
     words = TOKEN.findall(text.lower())
     for size in range(1, len(words) // 3 + 1):
@@ -74,12 +75,12 @@ def score_classification(
     """Figures of predicted labels.
 
     Args:
-        labels: the labels there are, in the order in which they are reported; a gold label that is not among them
-            can only be missed.
+        labels: the labels there are, in the order in which they are reported; others that are met come after
+            them.
 
-    Returns: `accuracy` and `macro_f1` in percent, and `per_class`: label -> precision, recall, f1 (percent) and
-        support, the number of texts that have it. `macro_f1` is the mean over all labels that are gold or predicted
-        at least once, as in scikit-learn; a ratio with nothing below the line is 0.
+    Returns: `accuracy` and `macro_f1` in percent, and `per_class`: label -> precision, recall, f1 (percent)
+        and support, the number of texts that have it. `macro_f1` is the mean over all labels that are gold or
+        predicted at least once, as in scikit-learn; a ratio with nothing below the line is 0.
     """
     _same_length(predicted, gold)
     predicted, gold = np.asarray(predicted, object), np.asarray(gold, object)

@@ -149,8 +149,9 @@ class Translator(Task):
 
         found = self._map(self._compiled((beams, penalty, length), search), texts)
         return [
-            [Translation(self.tokenizer.decode(row.tolist()), float(s)) for row, s in zip(ids, scores)][
-                :n_best
+            [
+                Translation(self.tokenizer.decode(row.tolist()), float(score))
+                for row, score in zip(ids[:n_best], scores[:n_best], strict=True)
             ]
             for ids, scores in found
         ]

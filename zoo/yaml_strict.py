@@ -31,7 +31,7 @@ _DEEPEST = 30  # levels of nesting; a recipe has three
 class StrictLoader(yaml.SafeLoader):
     """SafeLoader that resolves plain scalars by the core schema of YAML 1.2 (first match wins)."""
 
-    yaml_implicit_resolvers: dict = {}  # noqa: RUF012 (an empty table of its own, filled below)
+    yaml_implicit_resolvers: dict = {}
 
 
 for _tag, _pattern in (("null", _NULL), ("bool", _BOOL), ("int", _INT), ("float", _FLOAT)):

@@ -68,12 +68,6 @@ def _broken(rules: list[Rule], recipe: Recipe, whole: bool) -> Iterator[tuple[st
                 raise
 
 
-def warmup_steps(recipe: Recipe) -> int:
-    """Steps of warm-up, where a recipe may give a fraction of all."""
-    warmup = recipe.train.warmup
-    return warmup if isinstance(warmup, int) else round(warmup * recipe.train.steps)
-
-
 def _data_task(r: Recipe) -> str:
     if isinstance(r.data, TABLES):
         return r.task
@@ -297,18 +291,20 @@ ERRORS = [
 WARNINGS = [
     Rule(
         "train.warmup",
-        lambda r: warmup_steps(r) > r.train.steps,
+        lambda r: r.train.warmup_steps > r.train.steps,
         "the warm-up of {r.train.warmup} steps is longer than train.steps ({r.train.steps}): "
         "the learning rate never reaches its height",
     ),
     Rule(
         "train.warmup",
-        lambda r: r.train.schedule == "inverse_sqrt" and warmup_steps(r) == 0,
+        lambda r: r.train.schedule == "inverse_sqrt" and r.train.warmup_steps == 0,
         "inverse_sqrt falls from the end of the warm-up, and there is none: set train.warmup, such as 0.1",
     ),
     Rule(
         "train.learning_rate",
-        lambda r: isinstance(r.model, Transformer) and r.train.learning_rate > 1e-3 and warmup_steps(r) == 0,
+        lambda r: (
+            isinstance(r.model, Transformer) and r.train.learning_rate > 1e-3 and r.train.warmup_steps == 0
+        ),
         "{r.train.learning_rate:g} is high for a Transformer without warm-up: set train.warmup",
     ),
     Rule(

@@ -51,3 +51,8 @@ class Train(Section):
     """Validations without a better figure after which training stops; null for never."""
     samples: Annotated[int, Field(ge=0)] = 4
     """Validation examples whose answers are printed at each validation."""
+
+    @property
+    def warmup_steps(self) -> int:
+        """The warm-up in steps; a fraction is one of all steps."""
+        return round(self.warmup * self.steps) if isinstance(self.warmup, float) else self.warmup

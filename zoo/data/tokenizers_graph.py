@@ -1,6 +1,6 @@
 """The tokenizer inside a TensorFlow graph, for SavedModels that take and give text.
 
-`tensorflow_text.SentencepieceTokenizer` runs the same library on the same model. (Its FastSentencepieceTokenizer,
+`tensorflow_text.SentencepieceTokenizer` runs the same library on the same model. (FastSentencepieceTokenizer,
 which TFLite would prefer, silently gives other pieces for BPE models.)
 """
 

@@ -53,7 +53,9 @@ def export(
     formats = list(dict.fromkeys(formats))
     unknown = [name for name in formats if name not in FILES]
     if unknown or not formats:
-        raise UserError(f"unknown export format '{', '.join(unknown)}': give one or more of {', '.join(FILES)}")
+        raise UserError(
+            f"unknown export format '{', '.join(unknown)}': give one or more of {', '.join(FILES)}"
+        )
     options = dict(beams=beams, max_length=max_length, xla=xla, samples=samples)
     with tempfile.TemporaryDirectory(prefix="zoo-export-") as scratch:
         if not isinstance(source, str | Path):
@@ -114,7 +116,7 @@ def _converse(request: dict, log: Path, progress: Callable[[str], None]) -> list
     if worker.returncode:
         output = log.read_text(encoding="utf-8", errors="replace")
         raise UserError(
-            f"the export process died while {doing} ({exit_reason(worker.returncode)}); nothing of it was kept",
+            f"the export died while {doing} ({exit_reason(worker.returncode)}); nothing of it was kept",
             tail(output),
         )
     return reports

@@ -27,7 +27,9 @@ def main(folder):
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         by_text = serve(text=tf.constant([row["text"] for row in part]))
-        padded = tf.ragged.constant([row["ids"] for row in part], dtype=tf.int32).to_tensor(shape=[None, width])
+        padded = tf.ragged.constant([row["ids"] for row in part], dtype=tf.int32).to_tensor(
+            shape=[None, width]
+        )
         by_ids = from_ids(ids=padded)
         named = {**plain(by_text), **{f"ids: {name}": value for name, value in plain(by_ids).items()}}
         answers += [{name: value[i] for name, value in named.items()} for i in range(len(part))]

@@ -1,5 +1,4 @@
-"""Answers texts with an exported TFLite file, and shows how little that takes: this file imports nothing of the zoo,
-and no TensorFlow.
+"""Answers texts with an exported TFLite file, and shows how little that takes: no zoo, no TensorFlow.
 
     python -I run_tflite.py model.tflite < texts.jsonl
 
@@ -28,7 +27,8 @@ def main(path):
     run = Interpreter(model_path=path).get_signature_runner()
 
     def answer(text):
-        ids = (tokenizer.encode(text) or [UNK_ID])[: signature["max_length"] - 1] + [EOS_ID]
+        pieces = tokenizer.encode(text) or [UNK_ID]
+        ids = [*pieces[: signature["max_length"] - 1], EOS_ID]
         out = run(ids=np.array([ids], "int32"))
         if labels:
             probabilities = out["probabilities"][0].tolist()

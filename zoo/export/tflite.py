@@ -87,7 +87,9 @@ def convert(function, variables) -> bytes:
         return converter.convert()
     except ConverterError as error:
         found = re.findall(r"TF (?:Select|Custom) ops: (.+)", str(error))
-        raise _not_builtin(found or [line for line in str(error).splitlines() if "error" in line][:3]) from None
+        raise _not_builtin(
+            found or [line for line in str(error).splitlines() if "error" in line][:3]
+        ) from None
 
 
 def operators(content: bytes) -> Counter:
@@ -115,6 +117,6 @@ def refuse(found: Counter) -> None:
 
 def _not_builtin(names: list[str]) -> UserError:
     return UserError(
-        f"the model has operators that TFLite's interpreter does not: {', '.join(names)}; a layer of it must be "
-        "written otherwise (zoo/layers/portable.py says how)"
+        f"the model has operators that TFLite's interpreter does not: {', '.join(names)}; "
+        "a layer of it must be written otherwise (zoo/layers/portable.py says how)"
     )

@@ -66,7 +66,7 @@ def verify(task, path: Path, form: str, texts: Sequence[str], search: Search) ->
             differing.append((row["text"], wrong, python, exported))
     if differing:
         raise UserError(
-            f"the {form} answers {len(differing)} of {len(texts)} texts otherwise than Python; it was not kept",
+            f"{form} not kept: it answers {len(differing)} of {len(texts)} texts otherwise than Python",
             *(_shown(*item) for item in differing[:SHOWN]),
             "this is a fault of the export, not of your model: please report it with the recipe",
         )
@@ -122,7 +122,9 @@ def run_alone(script: str, path: Path, rows: Sequence[dict]) -> dict:
     except subprocess.TimeoutExpired:
         raise UserError(f"{path.name} had not answered {len(rows)} texts after {MINUTES} minutes") from None
     if done.returncode:
-        raise UserError(f"{path.name} does not run by itself ({exit_reason(done.returncode)})", tail(done.stderr))
+        raise UserError(
+            f"{path.name} does not run by itself ({exit_reason(done.returncode)})", tail(done.stderr)
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -181,4 +183,3 @@ def _shown(text: str, wrong: list[str], python: dict, exported: dict) -> str:
 def _short(value) -> str:
     text = repr(value)
     return text if len(text) <= 120 else text[:120] + "…"
-

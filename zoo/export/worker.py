@@ -95,7 +95,8 @@ def make(
     found = {"beams": beams, "max_length": length} if recipe.task == "translation" else {}
     packages = ("tensorflow", "keras", "tensorflow-text", "ai-edge-litert", "sentencepiece")
     versions = {name: importlib.metadata.version(name) for name in packages}
-    runs_on = RUNS_ON[form].format(**versions)
+    xla = xla and form == "saved_model"
+    runs_on = RUNS_ON[form].format(**versions) + (", XLA in it; not stock TensorFlow Serving" if xla else "")
     return {
         "format": form,
         "path": str(final),
@@ -104,8 +105,9 @@ def make(
         **figures,
         "seconds": round(time.perf_counter() - start, 1),
         **found,
-        "xla": form == "saved_model" and xla,
-        "runs_on": runs_on + (" and XLA; not stock TensorFlow Serving" if xla and form == "saved_model" else ""),
+        "xla": xla,
+        "runs_on": runs_on
+        + (" and XLA; not stock TensorFlow Serving" if xla and form == "saved_model" else ""),
         "operators": dict(sorted(operators.items())),
         "versions": versions,
     }

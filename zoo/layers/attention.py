@@ -126,9 +126,7 @@ class AttentionLSTMCell(keras.layers.Layer):
         keys, memory, mask = self._memory
         context, _ = self.attention(h, keys, memory, memory_mask=mask)
         kernel = ops.concatenate([self.recurrent_kernel, self.context_kernel], axis=0)
-        gates = inputs + ops.matmul(
-            ops.concatenate([h, context], axis=-1), ops.cast(kernel, inputs.dtype)
-        )
+        gates = inputs + ops.matmul(ops.concatenate([h, context], axis=-1), ops.cast(kernel, inputs.dtype))
         i, f, g, o = ops.split(gates, 4, axis=-1)
         cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
         h = ops.sigmoid(o) * ops.tanh(cell)
@@ -230,6 +228,4 @@ class _memory_of:
 def _unit_forget_bias(shape, dtype=None):
     """Zeros, and ones for the forget gate: memory is kept at the start (Jozefowicz et al. 2015)."""
     units = shape[0] // 4
-    return ops.concatenate(
-        [ops.zeros(units, dtype), ops.ones(units, dtype), ops.zeros(2 * units, dtype)]
-    )
+    return ops.concatenate([ops.zeros(units, dtype), ops.ones(units, dtype), ops.zeros(2 * units, dtype)])

@@ -31,9 +31,7 @@ class TransformerBlock(keras.layers.Layer):
     def _add_sublayers(self, shape, **sublayers):
         """Build each sub-layer with its norm; `_residual` finds them by name."""
         for name, layer in sublayers.items():
-            norm = keras.layers.LayerNormalization(
-                epsilon=1e-6, name=f"{name}_norm", dtype=self.dtype_policy
-            )
+            norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm", dtype=self.dtype_policy)
             layer.build(shape)
             norm.build(shape)
             setattr(self, name, layer)
@@ -41,9 +39,7 @@ class TransformerBlock(keras.layers.Layer):
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
     def _attention(self, name):
-        return MultiHeadAttention(
-            self.num_heads, self.attention_dropout, name=name, dtype=self.dtype_policy
-        )
+        return MultiHeadAttention(self.num_heads, self.attention_dropout, name=name, dtype=self.dtype_policy)
 
     def _feed_forward(self):
         return FeedForward(

@@ -24,9 +24,7 @@ def key_mask(mask):
 def causal_mask(length):
     """Each position sees itself and what stands before it: (1, 1, T, T)."""
     positions = ops.arange(length)
-    return ops.reshape(
-        ops.expand_dims(positions, 0) <= ops.expand_dims(positions, 1), (1, 1, length, length)
-    )
+    return ops.reshape(ops.expand_dims(positions, 0) <= ops.expand_dims(positions, 1), (1, 1, length, length))
 
 
 def prefix_mask(length: int, position):

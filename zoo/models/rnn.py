@@ -17,9 +17,7 @@ def recurrent_layer(cell: str, units: int, rnn_kernel: str, name: str, dtype, **
     cuDNN kernels are fast but keep XLA off for the whole model; the loop is what XLA compiles.
     """
     use_cudnn = {"auto": "auto", "cudnn": True, "xla": False}[rnn_kernel]
-    return CELLS[cell](
-        units, return_sequences=True, use_cudnn=use_cudnn, name=name, dtype=dtype, **kwargs
-    )
+    return CELLS[cell](units, return_sequences=True, use_cudnn=use_cudnn, name=name, dtype=dtype, **kwargs)
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -82,9 +80,7 @@ class RNNClassifier(Classifier):
             **kwargs,
         )
         dtype = self.dtype_policy
-        self.embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, name="embedding", dtype=dtype
-        )
+        self.embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, name="embedding", dtype=dtype)
         self.recurrent = []
         for i in range(num_layers):
             layer = recurrent_layer(cell, units, rnn_kernel, f"{cell}_{i}", dtype)

@@ -79,7 +79,7 @@ class Trainer:
         for line in dataset.report.lines():
             self.say(f"data  {line}")
         tokenizer = self._tokenizer(dataset)
-        labels = sorted(set(dataset.train.targets)) if recipe.task == "classification" else None
+        labels = dataset.labels() if recipe.task == "classification" else None
         if labels:
             folder.write_json(folder.labels, labels)
         self.val = dataset.val
@@ -87,7 +87,9 @@ class Trainer:
         self.batches = Batches(recipe, encode_split(dataset.train, tokenizer, labels), training=True)
         self.val_batches = Batches(recipe, encode_split(dataset.val, tokenizer, labels), training=False)
         if not len(self.batches):
-            raise UserError(f"data: every training row is longer than data.max_length {recipe.data.max_length}")
+            raise UserError(
+                f"data: every training row is longer than data.max_length {recipe.data.max_length}"
+            )
         if self.batches.too_long:
             self.say(f"data  left out, longer than data.max_length: train {self.batches.too_long:,}")
         self.optimizer = make_optimizer(self.config)
@@ -106,7 +108,9 @@ class Trainer:
         config, progress = self.config, self.progress
         stopped, losses, began = False, [], time.monotonic() - progress.seconds
         with (
-            Reporter(self.console, self.folder.path / "tensorboard", progress.step, config.steps) as self.reporter,
+            Reporter(
+                self.console, self.folder.path / "tensorboard", progress.step, config.steps
+            ) as self.reporter,
             self._batch_source() as batch_of,
         ):
             while progress.step < config.steps and not stopped:
@@ -140,7 +144,11 @@ class Trainer:
         rate = float(self.optimizer.learning_rate)
         speed = self.reporter.training(step, loss, rate)
         self.folder.log(
-            step=step, train_loss=loss, learning_rate=rate, tokens=self.progress.tokens, tokens_per_second=speed
+            step=step,
+            train_loss=loss,
+            learning_rate=rate,
+            tokens=self.progress.tokens,
+            tokens_per_second=speed,
         )
 
     def _validate(self) -> bool:
@@ -207,10 +215,9 @@ class Trainer:
 
     def _tokenizer(self, dataset: Dataset) -> Tokenizer:
         """The run's tokenizer, trained once from its own training split."""
-        folder, classifies = self.folder.tokenizer, self.recipe.task == "classification"
+        folder = self.folder.tokenizer
         if not (folder / "tokenizer.json").exists():
-            texts = dataset.train.sources if classifies else dataset.train.sources + dataset.train.targets
-            train_tokenizer(self.recipe.tokenizer, texts).save(folder)
+            train_tokenizer(self.recipe.tokenizer, dataset.tokenizer_texts(self.recipe.task)).save(folder)
         tokenizer = Tokenizer.load(folder)
         self.say(f"tokenizer  {self.recipe.tokenizer.name}, {tokenizer.vocabulary_size:,} pieces")
         return tokenizer
@@ -285,7 +292,9 @@ class Trainer:
 
     def _finish(self, stopped: bool) -> Outcome:
         progress = self.progress
-        outcome = Outcome(self.folder.path, progress, self.metric, _last_figures(self.folder.metrics), stopped)
+        outcome = Outcome(
+            self.folder.path, progress, self.metric, _last_figures(self.folder.metrics), stopped
+        )
         self.folder.write_json(
             self.folder.path / "outcome.json",
             {
@@ -304,5 +313,3 @@ def _last_figures(metrics: Path) -> dict:
     """The figures of the last validation."""
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     return next((line for line in reversed(lines) if "val_loss" in line), {})
-
-

@@ -38,15 +38,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in ("name", "learning_rate", "warmup", "steps")}
 
 
-def warmup_steps(train: Train) -> int:
-    """The warm-up in steps; a fraction is one of all steps."""
-    return round(train.warmup * train.steps) if isinstance(train.warmup, float) else train.warmup
-
-
 def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe's `train` section."""
     common = dict(
-        learning_rate=Schedule(train.schedule, train.learning_rate, warmup_steps(train), train.steps),
+        learning_rate=Schedule(train.schedule, train.learning_rate, train.warmup_steps, train.steps),
         beta_2=train.beta_2,
         global_clipnorm=train.clip_norm,
         use_ema=train.ema > 0.0,

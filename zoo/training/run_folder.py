@@ -1,10 +1,10 @@
 """The folder of a run: what was asked for, what came out, and the state from which it goes on.
 
-    recipe.yaml     the recipe as given           metrics.jsonl   one line of figures a time
-    resolved.yaml   the recipe with every default tensorboard/    the same for TensorBoard
-    env.json        versions, device, XLA, data   samples/        answers at each validation
-    tokenizer/      labels.json (classifiers)     checkpoints/    best and last weights
-    state/          everything the next step needs                eval/  figures of `zoo eval`
+recipe.yaml     the recipe as given           metrics.jsonl   one line of figures a time
+resolved.yaml   the recipe with every default tensorboard/    the same for TensorBoard
+env.json        versions, device, XLA, data   samples/        answers at each validation
+tokenizer/      labels.json (classifiers)     checkpoints/    best and last weights
+state/          everything the next step needs                eval/  figures of `zoo eval`
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from filelock import FileLock, Timeout
 from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe, diff_recipes, dump_recipe, load_recipe
 
-MAY_CHANGE = ("train.steps", "train.log_every", "train.patience", "train.samples", "expect", "decode", "export")
+MAY_CHANGE = (
+    "train.steps",
+    "train.log_every",
+    "train.patience",
+    "train.samples",
+    "expect",
+    "decode",
+    "export",
+)
 """What the same run may be continued with: length, logging, early stopping, and what training does not read."""
 
 
@@ -89,7 +97,9 @@ class RunFolder:
 
     def _clear(self) -> None:
         if not self.path.is_dir() or (any(self.path.iterdir()) and not self.resolved.exists()):
-            raise UserError(f"{self.path}: not a run folder, so --fresh will not empty it; name another with --run")
+            raise UserError(
+                f"{self.path}: not a run folder, so --fresh will not empty it; name another with --run"
+            )
         for item in self.path.iterdir():
             shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
 

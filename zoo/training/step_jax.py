@@ -11,7 +11,9 @@ from zoo.training.losses import cross_entropy
 class JaxStep:
     """Loss, gradient and update as one `jax.jit`; the state lives here and `sync` writes it into the model."""
 
-    def __init__(self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int):
+    def __init__(
+        self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int
+    ):
         self.model, self.optimizer = model, optimizer
         optimizer.build(model.trainable_variables)
         self._shapes = set()
@@ -23,7 +25,9 @@ class JaxStep:
 
         def train(state, inputs, labels):
             trainable, fixed, slots = state
-            (value, fixed), gradients = jax.value_and_grad(loss, has_aux=True)(trainable, fixed, inputs, labels)
+            (value, fixed), gradients = jax.value_and_grad(loss, has_aux=True)(
+                trainable, fixed, inputs, labels
+            )
             trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
             return (trainable, fixed, slots), value
 

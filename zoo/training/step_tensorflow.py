@@ -13,7 +13,9 @@ class TensorFlowStep:
     Without XLA it is traced once, for all shapes; with XLA it is compiled once for each shape of a batch.
     """
 
-    def __init__(self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int):
+    def __init__(
+        self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int
+    ):
         self.model, self.optimizer, self.xla = model, optimizer, xla
         optimizer.build(model.trainable_variables)
         signature = (

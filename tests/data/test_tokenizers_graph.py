@@ -1,0 +1,92 @@
+"""The tokenizer in a graph gives what the tokenizer in Python gives, also after saving and loading."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import tensorflow as tf
+
+from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
+from zoo.data.tokenizers import train_tokenizer
+from zoo.data.tokenizers_graph import GraphTokenizer
+
+CORPUS = [
+    "The dog runs through the park, and two children follow it.",
+    "Der Hund läuft durch den Park, und zwei Kinder folgen ihm.",
+    "Le chien court à travers le parc ; où est passée la fenêtre ?",
+    "狗跑过公园，两个孩子跟着它。",
+    "😀 🎉 👩‍👩‍👧 ok",
+]
+TEXTS = [
+    *CORPUS,
+    *("", " ", "  two  spaces ", "tab\tand\nline", "▁", "<s> </s> <unk> <pad> <0x41>", "unknown wörds here"),
+    *(
+        "Ünïcödé ẞ",
+        "日本語のテキスト",
+        "مرحبا",
+        "🦄🇨🇳",
+        "e\u0301 é ﬁ Ａ",
+        "the dog 🦄 park",
+        "long " * 3000,
+        "nul\0",
+    ),
+]
+KINDS = [
+    SentencePiece(name="sentencepiece", vocabulary_size=335),
+    SentencePiece(name="sentencepiece", vocabulary_size=390, model_type="bpe"),
+    SentencePiece(name="sentencepiece", vocabulary_size=335, normalization="nmt_nfkc"),
+    SentencePiece(name="sentencepiece", vocabulary_size=90, model_type="bpe", byte_fallback=False),
+    Character(name="character"),
+    Character(name="character", normalization="nmt_nfkc_cf"),
+    Byte(name="byte"),
+    Word(name="word"),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(map(str, kind.model_dump().values())))
+def pair(request):
+    tokenizer = train_tokenizer(request.param, CORPUS)
+    return tokenizer, GraphTokenizer(tokenizer)
+
+
+def test_the_same_ids(pair):
+    tokenizer, graph = pair
+    ids = tf.function(graph.tokenize)(tf.constant(TEXTS))
+    assert ids.dtype == tf.int32
+    assert ids.to_list() == tokenizer.encode_batch(TEXTS)
+    assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
+
+
+def test_the_same_texts(pair):
+    tokenizer, graph = pair
+    detokenize = tf.function(graph.detokenize)
+    numbers = random.Random(1)
+    ids = [numbers.randrange(tokenizer.vocabulary_size) for _ in range(30)]
+    rows = [*tokenizer.encode_batch(TEXTS), [], [3], [0], [2, 3], [1], [1, 1], [3, *ids], [*ids, 0, 0]]
+    # Many specials among the pieces, so that every order of pad, bos, eos and unk is met.
+    rows += [[numbers.choice([*range(4), *ids]) for _ in range(numbers.randrange(12))] for _ in range(300)]
+    expected = tokenizer.decode_batch(rows)
+    found = detokenize(tf.ragged.constant(rows, dtype=tf.int32, ragged_rank=1))
+    assert [text.decode("utf-8") for text in found.numpy()] == expected
+    assert any(expected) and "" in expected
+    empty = tf.RaggedTensor.from_row_lengths(tf.constant([], tf.int32), tf.constant([], tf.int64))
+    assert detokenize(empty).shape == (0,)
+
+
+def test_saved_with_its_model(tmp_path):
+    tokenizer = train_tokenizer(KINDS[0], CORPUS)
+
+    class Upside(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokenizer = GraphTokenizer(tokenizer)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def __call__(self, texts):
+            return self.tokenizer.detokenize(tf.reverse(self.tokenizer.tokenize(texts), axis=[1]))
+
+    tf.saved_model.save(Upside(), str(tmp_path))
+    found = tf.saved_model.load(str(tmp_path))(tf.constant(TEXTS[:4])).numpy()
+    expected = [tokenizer.decode(tokenizer.encode(text)[::-1]) for text in TEXTS[:4]]
+    assert [text.decode("utf-8") for text in found] == expected

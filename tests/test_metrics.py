@@ -1,0 +1,142 @@
+"""Figures against hand-computed examples, and sacreBLEU's settings against its own command-line defaults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import sacrebleu
+
+from zoo.metrics import repeats, score_classification, score_translation
+
+HYPOTHESES = ["The dog runs in the park.", "a man stands on a ladder", "Two children play."]
+REFERENCES = ["The dog runs through the park.", "A man stands on a ladder.", "Two children play."]
+
+
+def test_bleu_and_chrf_are_sacrebleu_s():
+    scores = score_translation(HYPOTHESES, REFERENCES, "en")
+    references = [REFERENCES]
+    assert scores["bleu"] == sacrebleu.corpus_bleu(HYPOTHESES, references).score
+    assert scores["bleu_lc"] == sacrebleu.corpus_bleu(HYPOTHESES, references, lowercase=True).score
+    assert scores["chrf"] == sacrebleu.corpus_chrf(HYPOTHESES, references).score
+    assert scores["bleu"] < scores["bleu_lc"] < 100 and scores["chrf"] < scores["chrf_lc"] < 100
+    assert scores["exact_match"] == pytest.approx(100 / 3)
+    assert scores["repetition_rate"] == 0
+
+
+def test_signatures_say_what_was_done():
+    scores = score_translation(HYPOTHESES, REFERENCES, "de")
+    version = f"version:{sacrebleu.__version__}"
+    assert scores["bleu_signature"] == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|{version}"
+    assert scores["bleu_lc_signature"] == f"nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|{version}"
+    assert scores["chrf_signature"] == f"nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|{version}"
+    assert "case:lc" in scores["chrf_lc_signature"]
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer"), [("zh", "zh"), ("ja", "char"), ("", "13a"), ("upos", "13a")]
+)
+def test_the_tokenizer_fits_the_language(language, tokenizer):
+    hypotheses = ["狗跑过公园，孩子跟着它。", "男人站在 Ladder 上。"]
+    references = ["狗跑过公园，两个孩子跟着它。", "男人站在 ladder 上。"]
+    scores = score_translation(hypotheses, references, language)
+    for name in ("bleu", "bleu_lc"):
+        assert f"|tok:{tokenizer}|" in scores[f"{name}_signature"]
+    spaced = tokenizer == "13a"
+    assert (scores["bleu"] < 20) == spaced  # 13a sees whole sentences as words
+    assert spaced or scores["bleu"] < scores["bleu_lc"]
+
+
+def test_perfect_and_empty_answers():
+    perfect = score_translation(REFERENCES, REFERENCES, "en")
+    assert [round(perfect[name], 6) for name in ("bleu", "bleu_lc", "chrf", "exact_match")] == [100] * 4
+    nothing = score_translation(["", "", ""], REFERENCES, "en")
+    assert [nothing[name] for name in ("bleu", "chrf", "exact_match", "repetition_rate")] == [0] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the the the",
+        "A dog the dog the dog the dog.",
+        "in the park , in the park , in the park , yes",
+        "Der Der der Hund",
+        "狗狗狗",
+        "我们去我们去我们去公园",
+        ", , , ,",
+        "-22-22-22-22",
+        "haushaushaus",
+        "ดีดีดีดี",
+    ],
+)
+def test_repetition(text):
+    assert repeats(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "the the",
+        "the dog and the dog and the cat",
+        "2022-02-02",
+        "1000000",
+        "one hundred twenty-two thousand two hundred twenty-two",
+        "十一万一千一百一十一",
+        "wait ...",
+        "!!!!!!",
+        "谢谢你们",
+        "no, no, yes",
+        "a b c a b c a b d",
+        "Schifffahrt, seeelefant",
+    ],
+)
+def test_no_repetition(text):
+    assert not repeats(text)
+
+
+def test_repetition_rate_counts_answers():
+    answers = ["the the the", "fine", "狗狗狗", "fine"]
+    assert score_translation(answers, ["fine"] * 4, "en")["repetition_rate"] == 50
+
+
+def test_classification_by_hand():
+    #              a: found 3, hit 2, there 3    b: found 3, hit 1, there 2    c: found 0, there 1    d: never
+    gold = ["a", "a", "a", "b", "b", "c"]
+    predicted = ["a", "a", "b", "b", "a", "b"]
+    scores = score_classification(predicted, gold, ["a", "b", "c", "d"])
+    f1 = {"a": 2 * 2 / (3 + 3), "b": 2 * 1 / (3 + 2), "c": 0.0}
+    assert scores["accuracy"] == pytest.approx(50)
+    assert scores["macro_f1"] == pytest.approx(100 * (f1["a"] + f1["b"] + f1["c"]) / 3)
+    assert list(scores["per_class"]) == ["a", "b", "c", "d"]
+    a, b, c, d = scores["per_class"].values()
+    assert a == pytest.approx({"precision": 200 / 3, "recall": 200 / 3, "f1": 200 / 3, "support": 3})
+    assert b == pytest.approx({"precision": 100 / 3, "recall": 50, "f1": 40, "support": 2})
+    assert c == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+    assert d == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+def test_labels_that_training_never_showed_can_only_be_missed():
+    scores = score_classification(["好", "好"], ["好", "坏"], ["好"])
+    assert scores["accuracy"] == 50 and scores["per_class"]["坏"]["support"] == 1
+    assert scores["macro_f1"] == pytest.approx((200 / 3 + 0) / 2)
+
+
+@pytest.mark.parametrize(("answers", "references"), [([], []), (["a"], ["a", "b"])])
+def test_what_cannot_be_compared(answers, references):
+    with pytest.raises(ValueError, match="cannot be compared"):
+        score_translation(answers, references, "en")
+    with pytest.raises(ValueError, match="cannot be compared"):
+        score_classification(answers, references, ["a"])
+
+
+def test_scoring_says_nothing_and_loads_no_tensorflow():
+    program = """
+import sys
+from zoo.metrics import score_translation
+score_translation(["a b ."] * 200, ["a c ."] * 200, "zh")
+assert not {"tensorflow", "keras"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
