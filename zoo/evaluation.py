@@ -12,5 +12,6 @@ def evaluate(task, split: Split, **decode) -> tuple[dict, list[str]]:
         answers = [answer.label for answer in task.classify(split.sources)]
         return score_classification(answers, split.targets, task.labels), answers
     answers = task.translate(split.sources, **decode)
+    # Named data sets know their language; of files of one's own only the script is seen.
     language = getattr(task.recipe.data, "target", "")
     return score_translation(answers, split.targets, language), answers

@@ -26,8 +26,8 @@ def score_translation(
     """Figures of answers against one reference each, both as people write them (detokenised).
 
     Args:
-        target_language: code of the language of the answers (`en`, `zh`, ...); anything else is read as text
-            with spaces between words.
+        target_language: code of the language of the answers (`en`, `zh`, ...); where it is not known (files of
+            one's own), the script of the references decides.
 
     Returns: `bleu` (cased) and `bleu_lc` (lower-cased), sacreBLEU with its tokenizer 13a, or `zh` and `char`
         for languages without spaces; `chrf` and `chrf_lc`; a `_signature` beside each; `exact_match`, the
@@ -35,7 +35,7 @@ def score_translation(
         three times in a row.
     """
     _same_length(hypotheses, references)
-    tokenizer = BLEU_TOKENIZERS.get(target_language, "13a")
+    tokenizer = bleu_tokenizer(target_language, references)
     measures = {
         # force: no warning on the terminal about texts that look tokenised
         "bleu": BLEU(tokenize=tokenizer, force=True),
@@ -51,6 +51,17 @@ def score_translation(
     scores["exact_match"] = 100.0 * sum(equal) / len(equal)
     scores["repetition_rate"] = 100.0 * sum(map(repeats, hypotheses)) / len(hypotheses)
     return scores
+
+
+def bleu_tokenizer(language: str, references: Sequence[str]) -> str:
+    """sacreBLEU's tokenizer for a language, or for the script that most letters of the references are in."""
+    if language in BLEU_TOKENIZERS:
+        return BLEU_TOKENIZERS[language]
+    letters = "".join(character for text in references for character in text if character.isalpha())
+    if 2 * len(re.findall(rf"[{UNSPACED}]", letters)) <= len(letters):
+        return "13a"
+    kana_or_other = re.search("[\u0e00-\u30ff]", letters)
+    return "char" if kana_or_other else "zh"
 
 
 def repeats(text: str) -> bool:

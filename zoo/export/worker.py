@@ -106,8 +106,7 @@ def make(
         "seconds": round(time.perf_counter() - start, 1),
         **found,
         "xla": xla,
-        "runs_on": runs_on
-        + (" and XLA; not stock TensorFlow Serving" if xla and form == "saved_model" else ""),
+        "runs_on": runs_on,
         "operators": dict(sorted(operators.items())),
         "versions": versions,
     }
