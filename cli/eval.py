@@ -19,6 +19,10 @@ def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_j
 
     The figures go to standard output and, for a run, into its folder eval/. A translator's answers stand there too.
     """
+    from zoo.hub import find_model
+
+    path = find_model(model)  # before TensorFlow starts, which takes seconds
+
     from zoo.cli import quiet
 
     quiet.start()
@@ -27,10 +31,10 @@ def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_j
     from zoo.data.datasets import load_dataset
     from zoo.errors import UserError
     from zoo.evaluation import evaluate
-    from zoo.loading import find, load
+    from zoo.loading import load
     from zoo.training.run_folder import RunFolder
 
-    task = load(model, checkpoint)
+    task = load(path, checkpoint)
     classifies = task.recipe.task == "classification"
     if classifies and (beams or length_penalty is not None):
         raise UserError("--beams and --length-penalty are for translation; this is a classifier")
@@ -41,7 +45,7 @@ def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_j
     figures, answers = evaluate(task, rows, **decode)
     followed = {} if classifies else {"beams": beams or task.recipe.decode.beams}
     result = {"split": split, "rows": len(rows), **followed, **figures}
-    folder = RunFolder(find(model))
+    folder = RunFolder(path)
     if folder.resolved.exists():
         name = "-".join([split, *(f"{key}{value}" for key, value in followed.items())])
         folder.write_json(folder.evaluations / f"{name}.json", result)

@@ -40,12 +40,16 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         runtime = load(model)
         answers = _of_tflite(runtime, questions)
     else:
+        from zoo.hub import find_model
+
+        path = find_model(model)  # before TensorFlow starts, which takes seconds
+
         from zoo.cli import quiet
 
         quiet.start()
         from zoo.loading import load
 
-        answers = _of_task(load(model), questions, beams, n_best)
+        answers = _of_task(load(path), questions, beams, n_best)
     for question, found in zip(questions, answers, strict=True):
         if as_json:
             click.echo(json.dumps({"text": question, **_record(found)}, ensure_ascii=False))
@@ -69,8 +73,10 @@ def _of_task(task, questions: list[str], beams, n_best) -> list[list[dict]]:
             [{"answer": c.label, "probability": c.probability, "probabilities": c.probabilities}]
             for c in task.classify(questions)
         ]
-    followed = beams or max(task.recipe.decode.beams, n_best or 1)
-    if (n_best or 1) > followed:
+    decode = task.recipe.decode
+    n_best = n_best or min(decode.n_best, beams or decode.beams)
+    followed = beams or max(decode.beams, n_best)
+    if n_best > followed:
         raise UserError(f"--n-best {n_best} is more than --beams {followed}; raise --beams")
     return [
         [{"answer": t.text, "score": t.score} for t in found]

@@ -30,9 +30,13 @@ def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bo
     quiet.start()
     from zoo.training.loop import train
 
-    outcome = train(loaded, folder, fresh)
+    try:
+        outcome = train(loaded, folder, fresh)
+    except KeyboardInterrupt:
+        click.echo("interrupted; the same command goes on from the state that was saved last", err=True)
+        raise SystemExit(130) from None
     best = outcome.progress
-    click.echo(f"{folder}", err=False)
+    click.echo(str(folder))
     minutes = best.seconds / 60
     lines = [
         f"trained {best.step:,} steps, {best.tokens:,} target tokens, {minutes:.1f} minutes"

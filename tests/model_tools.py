@@ -56,7 +56,8 @@ def small_model(name: str, seed: int = 0, **changes):
 def randomize(layer, seed: int = 0, spread: float = 0.6):
     """New random values for all weights: biases that are zero and gains that are one would hide mistakes."""
     random = np.random.default_rng(seed)
-    layer.set_weights([random.normal(0.0, spread, w.shape).astype("float32") for w in layer.weights])
+    for w in layer.weights:
+        w.assign(random.normal(1.0 if w.name == "gamma" else 0.0, spread, w.shape))
     return layer
 
 

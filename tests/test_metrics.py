@@ -34,7 +34,9 @@ def test_signatures_say_what_was_done():
     assert "case:lc" in scores["chrf_lc_signature"]
 
 
-@pytest.mark.parametrize(("language", "tokenizer"), [("zh", "zh"), ("ja", "char"), ("", "zh"), ("copy", "zh")])
+@pytest.mark.parametrize(
+    ("language", "tokenizer"), [("zh", "zh"), ("ja", "char"), ("", "zh"), ("copy", "zh")]
+)
 def test_the_tokenizer_fits_the_language(language, tokenizer):
     hypotheses = ["狗跑过公园，孩子跟着它。", "男人站在 Ladder 上。"]
     references = ["狗跑过公园，两个孩子跟着它。", "男人站在 ladder 上。"]
@@ -140,7 +142,12 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 
 @pytest.mark.parametrize(
     ("reference", "tokenizer"),
-    [("我喜欢喝茶,也喜欢 coffee。", "zh"), ("私はお茶が好きです。", "char"), ("I like 茶.", "13a"), ("2021-03-03", "13a")],
+    [
+        ("我喜欢喝茶,也喜欢 coffee。", "zh"),
+        ("私はお茶が好きです。", "char"),
+        ("I like 茶.", "13a"),
+        ("2021-03-03", "13a"),
+    ],
 )
 def test_without_a_language_the_script_of_the_references_decides(reference, tokenizer):
     scores = score_translation([reference] * 2, [reference] * 2, "")

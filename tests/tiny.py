@@ -15,6 +15,15 @@ train: {steps: 10, batch_tokens: 256, learning_rate: 0.02, validate_every: 5, sa
 decode: {beams: 2, max_length: 12}
 """
 
+TRANSFORMER = """\
+extends: {extends}
+name: test/dates-transformer
+data: {{buckets: []}}
+model: {{name: transformer, num_encoder_layers: 1, num_decoder_layers: 1, hidden_dim: 16, intermediate_dim: 16,
+  num_heads: 2, dropout: 0.1}}
+train: {{steps: 6, validate_every: 3, save_every: 3, warmup: 20}}
+"""
+
 CLASSIFIER = """\
 name: test/colours
 task: classification
@@ -30,6 +39,13 @@ def translator(folder: Path) -> Path:
     """The file of a recipe for dates."""
     path = folder / "dates.yaml"
     path.write_text(TRANSLATOR, encoding="utf-8")
+    return path
+
+
+def transformer(folder: Path) -> Path:
+    """The same by a Transformer, with a warm-up."""
+    path = folder / "transformer.yaml"
+    path.write_text(TRANSFORMER.format(extends=translator(folder).name), encoding="utf-8")
     return path
 
 

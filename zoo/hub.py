@@ -65,6 +65,17 @@ def find_saved(name: str) -> Path:
     return folder
 
 
+def find_model(name_or_folder: str | Path) -> Path:
+    """The folder of a trained model: a run folder, a run under runs/ by its recipe's name, or a saved model."""
+    folder = Path(name_or_folder)
+    for place in (folder, Path("runs") / folder):
+        if (place / "resolved.yaml").is_file() or (place / "recipe.yaml").is_file():
+            return place
+    if folder.exists():
+        raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml")
+    return find_saved(str(name_or_folder))
+
+
 def _package_dir(package: str) -> Path:
     # The packages are plain folders in every way we install (wheels are unpacked), so this is a real path.
     return Path(str(importlib.resources.files(package)))

@@ -13,18 +13,6 @@ from zoo.tasks import Task, build_task
 from zoo.training.run_folder import RunFolder
 
 
-def find(name_or_folder: str | Path) -> Path:
-    """The folder of a run or of a shipped model."""
-    folder = Path(name_or_folder)
-    if (folder / "resolved.yaml").exists() or (folder / "recipe.yaml").exists():
-        return folder
-    if (Path("runs") / folder / "resolved.yaml").exists():
-        return Path("runs") / folder
-    if folder.exists():
-        raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml")
-    return hub.find_saved(str(name_or_folder))
-
-
 def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
     """A trained model with its tokenizer, a Keras model ready to answer or to be trained on.
 
@@ -33,7 +21,7 @@ def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
             shipped model (`zoo ls saved`).
         checkpoint: "best" or "last", of a run.
     """
-    folder = RunFolder(find(name_or_folder))
+    folder = RunFolder(hub.find_model(name_or_folder))
     shipped = not folder.resolved.exists()
     recipe = load_recipe(folder.path / "recipe.yaml" if shipped else folder.resolved).recipe
     weights = folder.path / "model.weights.h5" if shipped else getattr(folder, checkpoint)

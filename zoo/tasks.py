@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,7 +78,7 @@ class Task(keras.Model):
     def _source(self, text: str) -> list[int]:
         return self.tokenizer.encode(text) or [self.tokenizer.unk_id]
 
-    def _map(self, function, texts: Sequence[str]) -> list:
+    def map_batches(self, function, texts: Sequence[str]) -> list:
         """`function` over the texts in batches of similar length; the answers in the order of the texts."""
         ids = [self._source(text) for text in texts]
         longest = self.recipe.data.max_length
@@ -147,7 +148,7 @@ class Translator(Task):
                 return keras.ops.expand_dims(ids, 1), keras.ops.expand_dims(score, 1)
             return beam_search(self.model, token_ids, length, beams, penalty)
 
-        found = self._map(self._compiled((beams, penalty, length), search), texts)
+        found = self.map_batches(self._compiled((beams, penalty, length), search), texts)
         return [
             [
                 Translation(self.tokenizer.decode(row.tolist()), float(score))
@@ -170,7 +171,7 @@ class Classifier(Task):
         function = self._compiled(
             "classify", lambda ids: keras.ops.softmax(self.model({"token_ids": ids}, training=False))
         )
-        return [self._named(row) for row in self._map(function, texts)]
+        return [self._named(row) for row in self.map_batches(function, texts)]
 
     def _named(self, probabilities: np.ndarray) -> Classification:
         best = int(probabilities.argmax())
@@ -183,7 +184,10 @@ TASKS = {"translation": Translator, "classification": Classifier}
 
 def build_task(recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str] | None = None) -> Task:
     """The task of a recipe with new weights, which `recipe.seed` decides."""
-    keras.utils.set_random_seed(recipe.seed)
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(recipe.seed)
+    else:  # that would import TensorFlow too; initializers and dropout take their seeds from Python's generator
+        random.seed(recipe.seed)
     keywords = recipe.model.model_dump(exclude={"name"})
     if labels is not None:
         keywords["num_classes"] = len(labels)

@@ -23,7 +23,9 @@ from zoo.errors import UserError
 BYTES = train_tokenizer(Byte(name="byte"), [])
 
 
-def recipe(task: str = "translation", seed: int = 1, max_length: int = 16, buckets=(8,), batch_tokens: int = 64):
+def recipe(
+    task: str = "translation", seed: int = 1, max_length: int = 16, buckets=(8,), batch_tokens: int = 64
+):
     translates = task == "translation"
     model = {"name": "rnn_seq2seq" if translates else "rnn_classifier", "embedding_dim": 4, "units": 4}
     return Recipe.model_validate(
@@ -216,7 +218,7 @@ def test_long_rows_are_left_out_of_training_and_cut_in_validation() -> None:
                 found[BYTES.decode(source.tolist())] = labels[labels != IGNORE].tolist()
                 assert EOS_ID in source
     assert set(found) == {"a" * 15, "b" * 15, "c", "ok"}
-    assert found["c"] == BYTES.encode("y" * 15) + [EOS_ID]
+    assert found["c"] == [*BYTES.encode("y" * 15), EOS_ID]
 
 
 def test_an_empty_text_is_one_unk() -> None:
@@ -330,7 +332,7 @@ print(len(encode_split(numbered(20000), BYTES, None)))
 def test_a_cache_that_cannot_be_written_is_named(cache, monkeypatch) -> None:
     cache.parent.mkdir()
     cache.write_text("a file where the folder should be")
-    with pytest.raises(UserError, match="cannot write the cache .*ids.*set ZOO_CACHE to a folder of yours"):
+    with pytest.raises(UserError, match=r"cannot write the cache .*ids.*set ZOO_CACHE to a folder of yours"):
         encode_split(Split(["a"], ["b"]), BYTES, None)
 
     cache.unlink()

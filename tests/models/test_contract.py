@@ -24,6 +24,14 @@ every_seq2seq = pytest.mark.parametrize("name", SEQ2SEQ)
 ELSEWHERE = Path(__file__).with_name("logits_elsewhere.py")
 
 
+SHALLOW = {
+    "rnn_classifier": dict(num_layers=1, rnn_kernel="xla"),
+    "rnn_seq2seq": dict(num_encoder_layers=1, rnn_kernel="xla"),
+    "transformer": dict(num_decoder_layers=1),
+}
+"""Less to compile, where a test compiles."""
+
+
 def logits_of(model, inputs):
     return array(model(inputs))
 
@@ -124,13 +132,12 @@ def test_all_weights_are_there_before_the_first_call(name):
 
 
 @every_model
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_config_round_trip(name, policy, tmp_path):
-    model, inputs = small_model(name, dtype=policy), random_inputs(name)
+def test_config_round_trip(name, tmp_path):
+    model, inputs = small_model(name, dtype="mixed_float16"), random_inputs(name)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     assert type(again) is type(model)
     assert again.keywords == model.keywords
-    assert again.dtype_policy.name == policy
+    assert again.dtype_policy.name == "mixed_float16"
     again.build_from_ids().set_weights(model.get_weights())
     np.testing.assert_array_equal(logits_of(again, inputs), logits_of(model, inputs))
 
@@ -162,15 +169,15 @@ def test_low_precision(name, policy):
 @every_model
 def test_compile_and_fit(name):
     keras.utils.set_random_seed(1)
-    model, inputs = registry.resolve("model", name)(**SMALL[name]), random_inputs(name, batch=8)
+    model = registry.resolve("model", name)(**{**SMALL[name], **SHALLOW.get(name, {})})
+    inputs = random_inputs(name, batch=8)
     inputs[next(iter(inputs))][5:, 3:] = PAD_ID
     labels = labels_for(name, inputs)
     model.compile(keras.optimizers.Adam(0.03), MaskedCrossEntropy(), jit_compile=False)
-    before = model.evaluate(inputs, labels, verbose=0)
-    history = model.fit(inputs, labels, epochs=30, batch_size=8, verbose=0).history["loss"]
-    after = model.evaluate(inputs, labels, verbose=0)
-    assert after < 0.5 * before
-    assert history[0] == pytest.approx(before, rel=1e-4)  # dropout is 0: fit and evaluate see the same loss
+    before = float(MaskedCrossEntropy()(labels, model(inputs)))
+    losses = model.fit(inputs, labels, epochs=30, batch_size=8, verbose=0).history["loss"]
+    assert losses[0] == pytest.approx(before, rel=1e-4)  # dropout is 0, and no hidden mask weighs the loss
+    assert losses[-1] < 0.5 * losses[0]
 
 
 @every_model
@@ -179,8 +186,7 @@ def test_a_training_step_under_xla_is_the_same(name):
     inputs[next(iter(inputs))][3, 3:] = PAD_ID
     labels, weights, losses = labels_for(name, inputs), [], []
     for xla in (False, True):
-        changes = dict(rnn_kernel="xla") if "rnn_kernel" in SMALL[name] else {}
-        model = randomize(small_model(name, **changes), spread=0.3)
+        model = randomize(small_model(name, **SHALLOW.get(name, {})), spread=0.3)
         model.compile(keras.optimizers.SGD(0.5), MaskedCrossEntropy(0.1), jit_compile=xla)
         losses.append([float(model.train_on_batch(inputs, labels)) for _ in range(3)])
         weights.append(model.get_weights())

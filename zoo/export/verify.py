@@ -109,7 +109,7 @@ def python_answers(task, texts: Sequence[str], search: Search, form: str) -> lis
     ids = "ids: ids" if form == "saved_model" else "ids"
     return [
         {"text": best[0].text, "score": best[0].score, ids: row.tolist()}
-        for best, (row, _) in zip(found, task._map(function, texts), strict=True)
+        for best, (row, _) in zip(found, task.map_batches(function, texts), strict=True)
     ]
 
 

@@ -34,9 +34,9 @@ def main() -> int:
         print(json.dumps(event), file=events, flush=True)
 
     try:
-        from zoo import loading
+        from zoo import hub, loading
 
-        folder = loading.find(request["source"])
+        folder = hub.find_model(request["source"])
         out = Path(request["out"]) if request["out"] else default_folder(folder)
         task = loading.load(request["source"])
         texts = request["texts"] or validation_texts(task, request["samples"])

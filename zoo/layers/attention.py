@@ -96,7 +96,15 @@ class AttentionLSTMCell(keras.layers.Layer):
 
     Differs from the paper: an LSTM where the paper has a GRU.
 
-    Example: see `AttentionDecoder`, its only user.
+    Example:
+        >>> import numpy as np
+        >>> cell, memory = AttentionLSTMCell(3, attention_units=4), np.ones((2, 5, 6), "float32")
+        >>> cell.build(memory.shape)
+        >>> cell.set_memory((cell.attention.project_memory(memory), memory, None))
+        >>> zeros = np.zeros((2, 3), "float32")
+        >>> outputs, (h, c) = cell(np.ones((2, 12), "float32"), [zeros, zeros])
+        >>> outputs.shape
+        TensorShape([2, 9])
 
     Reference: Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2
     """

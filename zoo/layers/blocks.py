@@ -95,6 +95,8 @@ class TransformerEncoderBlock(TransformerBlock):
 
     Masking: by `attention_mask`; what stands at masked positions comes out as anything and must not be read.
 
+    Errors: a ValueError when num_heads does not divide D.
+
     Differs from the paper: the choice of pre-LN, and dropout inside the feed-forward layer.
 
     Example:
@@ -147,6 +149,8 @@ class TransformerDecoderBlock(TransformerBlock):
     Returns: (B, T, D). `step` does the same for one position with a cache of keys and values.
 
     Masking: by the two masks.
+
+    Errors: a ValueError when num_heads does not divide D.
 
     Differs from the paper: the choice of pre-LN, and dropout inside the feed-forward layer.
 

@@ -51,7 +51,10 @@ class TiedEmbedding(keras.layers.Layer):
             shape=(self.vocabulary_size, self.hidden_dim),
             initializer=keras.initializers.RandomNormal(stddev=self.stddev or self.hidden_dim**-0.5),
         )
-        self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros")
+        # Not cast down under mixed precision: it is added to logits that are float32.
+        self.bias = self.add_weight(
+            name="bias", shape=(self.vocabulary_size,), initializer="zeros", autocast=False
+        )
 
     def call(self, token_ids):
         vectors = ops.take(self.embeddings, token_ids, axis=0) * self.scale

@@ -12,7 +12,7 @@ from zoo.layers.portable import mask_scores
 class MaskedPooling(keras.layers.Layer):
     """Maximum or mean over the real tokens of a text.
 
-    `max_t x_t` or `1/n sum_t x_t`, t over the n tokens. Keras's GlobalMaxPooling1D also takes the
+    `y = max_t x_t` or `y = 1/n sum_t x_t`, t over the n tokens. Keras's GlobalMaxPooling1D also takes the
     maximum over padding.
 
     Args:
@@ -24,8 +24,7 @@ class MaskedPooling(keras.layers.Layer):
 
     Returns: (B, D).
 
-    Masking: by `padding_mask`. A row without a token gives 0 for "mean", and a very negative number for "max";
-    the pipeline makes no such row.
+    Masking: by `padding_mask`. A row without a token gives 0.
 
     Errors: a ValueError for another mode.
 
@@ -49,7 +48,8 @@ class MaskedPooling(keras.layers.Layer):
     def call(self, inputs, padding_mask):
         mask = ops.expand_dims(padding_mask, -1)
         if self.mode == "max":
-            return ops.max(mask_scores(ops.cast(inputs, "float32"), mask), axis=1)
+            largest = ops.max(mask_scores(ops.cast(inputs, "float32"), mask), axis=1)
+            return ops.where(ops.any(mask, axis=1), largest, 0.0)
         weights = ops.cast(mask, "float32")
         total = ops.sum(ops.cast(inputs, "float32") * weights, axis=1)
         return total / ops.maximum(ops.sum(weights, axis=1), 1.0)

@@ -63,10 +63,8 @@ def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console
     """Trains a recipe in a run folder, or goes on where the folder's run stopped."""
     folder = RunFolder(run)
     console = console or Console(stderr=True)
-    if fresh or not folder.path.exists():
-        folder.begin(loaded, fresh)
     with folder.lock():
-        resumed = folder.begin(loaded, fresh=False)
+        resumed = folder.begin(loaded, fresh)
         return Trainer(loaded.recipe, folder, console, resumed).run()
 
 
@@ -106,7 +104,7 @@ class Trainer:
     def run(self) -> Outcome:
         """Steps, validations and saved states until the last step, or until nothing gets better."""
         config, progress = self.config, self.progress
-        stopped, losses, began = False, [], time.monotonic() - progress.seconds
+        stopped, losses, began = self._out_of_patience(), [], time.monotonic() - progress.seconds
         with (
             Reporter(
                 self.console, self.folder.path / "tensorboard", progress.step, config.steps
@@ -176,7 +174,10 @@ class Trainer:
         self.reporter.scalars(step, **{f"val/{name}": figure for name, figure in figures.items()})
         self._samples(answers)
         self.reporter.restart_clock()
-        return bool(self.config.patience) and progress.worse_in_a_row >= self.config.patience
+        return self._out_of_patience()
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.config.patience) and self.progress.worse_in_a_row >= self.config.patience
 
     def _samples(self, answers: list[str]) -> None:
         """The first validation texts with their answers, on the screen and in samples/."""
@@ -231,8 +232,7 @@ class Trainer:
             from zoo.training import step_tensorflow as backend
 
             step_class = backend.TensorFlowStep
-        wanted = self.config.xla
-        on, why = backend.xla_by_default() if wanted == "auto" else (wanted, "train.xla says so")
+        on, why = backend.choose_xla(self.config.xla)
         self.xla, self.devices = {"on": on, "why": why}, backend.devices()
         shapes = ", ".join(f"{rows}x{s}" + (f"+{t}" if t > 1 else "") for rows, s, t in self.batches.shapes)
         self.say(f"XLA  {'on' if on else 'off'}, because {why}")
@@ -284,7 +284,9 @@ class Trainer:
         self.say(f"model  {self.recipe.model.name}, {self.task.model.count_params():,} parameters")
 
     def _diverged(self, loss: float) -> str:
-        kept = f"the state of step {self.progress.step // self.config.save_every * self.config.save_every} is kept"
+        every = self.config.save_every
+        saved = (self.progress.step - 1) // every * every
+        kept = f"the state of step {saved} is kept" if saved else "nothing was saved before"
         return (
             f"the loss became {loss} at step {self.progress.step}; {kept}. Try a lower train.learning_rate, "
             "a longer train.warmup or a smaller train.clip_norm, and start anew with --fresh"

@@ -35,7 +35,7 @@ def cross_entropy(labels, logits, label_smoothing: float = 0.0):
 class MaskedCrossEntropy(keras.losses.Loss):
     """Mean cross-entropy over the labels that count, for `model.compile`.
 
-    `1/n sum_t -log p(y_t)`, t over the n labels that are not -1.
+    `L = 1/n sum_t -log p(y_t)`, t over the n labels that are not -1.
 
     Args:
         label_smoothing: share of the probability spread over the vocabulary.
@@ -59,7 +59,7 @@ class MaskedCrossEntropy(keras.losses.Loss):
     Reference: Szegedy et al. 2016, arXiv:1512.00567, section 7 (label smoothing)
     """
 
-    def __init__(self, label_smoothing: float = 0.0, name="masked_cross_entropy", **kwargs):
+    def __init__(self, label_smoothing: float = 0.0, name: str = "masked_cross_entropy"):
         super().__init__(name=name, reduction="sum")
         self.label_smoothing = label_smoothing
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,6 +23,9 @@ class Reporter:
 
     def __init__(self, console: Console, folder: Path, step: int, steps: int):
         self.console = console
+        if "tensorflow" not in sys.modules:
+            # TensorBoard would import it to make folders; of this name it uses what it brings itself.
+            sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         self.writer = Writer(str(folder))
         self.progress = Progress(
             TextColumn("training"),

@@ -9,9 +9,11 @@ state/          everything the next step needs                eval/  figures of 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,6 +32,9 @@ MAY_CHANGE = (
 )
 """What the same run may be continued with: length, logging, early stopping, and what training does not read."""
 
+LOCK = ".lock"
+"""Stays when the folder is emptied: the process that holds it must go on holding it."""
+
 
 class RunFolder:
     """Paths of a run, and the rules by which it is begun or continued."""
@@ -47,33 +52,40 @@ class RunFolder:
         self.last = self.path / "checkpoints" / "last.weights.h5"
         self.evaluations = self.path / "eval"
 
-    def lock(self) -> FileLock:
-        """Held while training; a second process in the same folder is refused."""
-        lock = FileLock(self.path / ".lock", timeout=0)
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Makes the folder and holds it while training; a second process there is refused."""
+        if self.path.exists() and not (self._items() == [] or self.resolved.exists()):
+            raise UserError(f"{self.path}: not empty and not a run folder; name another one with --run")
+        lock = FileLock(self.path / LOCK, timeout=0)
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout as error:
             raise UserError(
                 f"{self.path}: another process trains here; wait for it, or name another folder with --run"
             ) from error
-        return lock
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def begin(self, loaded: LoadedRecipe, fresh: bool) -> bool:
-        """Prepares the folder; returns whether an earlier run goes on."""
-        if fresh and self.path.exists():
-            self._clear()
-        if self.state.exists():
+        """Prepares the folder, which is locked; returns whether an earlier run goes on."""
+        if fresh:
+            self._remove(self._items())
+        elif self.state.exists():
             self._check_same(loaded)
-        elif self.path.is_dir() and any(self.path.iterdir()) and not self.resolved.exists():
-            raise UserError(f"{self.path}: not empty and not a run folder; name another one with --run")
+        else:
+            # Stopped before its first saved state, maybe with another recipe: nothing of it may be found.
+            self._remove([self.tokenizer, self.labels, self.metrics, self.samples, self.path / "tensorboard"])
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "recipe.yaml").write_text(loaded.text, encoding="utf-8")
             self.resolved.write_text(dump_recipe(loaded.recipe), encoding="utf-8")
         except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}); name another with --run"
-            ) from error
+            raise self._unwritable(error) from error
         return self.state.exists()
 
     def log(self, **figures) -> None:
@@ -95,13 +107,16 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
-    def _clear(self) -> None:
-        if not self.path.is_dir() or (any(self.path.iterdir()) and not self.resolved.exists()):
-            raise UserError(
-                f"{self.path}: not a run folder, so --fresh will not empty it; name another with --run"
-            )
-        for item in self.path.iterdir():
-            shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+    def _items(self) -> list[Path]:
+        """What lies in the folder; the folder itself where it is none, so that it counts as something else."""
+        return [p for p in self.path.iterdir() if p.name != LOCK] if self.path.is_dir() else [self.path]
+
+    def _remove(self, items: list[Path]) -> None:
+        for item in items:
+            shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(f"{self.path}: cannot be written ({error.strerror}); name another with --run")
 
     def _check_same(self, loaded: LoadedRecipe) -> None:
         earlier = load_recipe(self.resolved).recipe

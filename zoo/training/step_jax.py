@@ -75,6 +75,6 @@ def devices() -> list[str]:
     return [str(device) for device in jax.devices()]
 
 
-def xla_by_default() -> tuple[bool, str]:
-    """What `train.xla: auto` means here, and why."""
+def choose_xla(wanted: bool | str) -> tuple[bool, str]:
+    """Whether XLA compiles, whatever `train.xla` wants, and why."""
     return True, "JAX always compiles with XLA"

@@ -67,8 +67,10 @@ def devices() -> list[str]:
     return [device.name for device in tf.config.list_logical_devices()]
 
 
-def xla_by_default() -> tuple[bool, str]:
-    """What `train.xla: auto` means here, and why."""
+def choose_xla(wanted: bool | str) -> tuple[bool, str]:
+    """Whether XLA compiles, as `train.xla` wants, and why."""
+    if wanted != "auto":
+        return wanted, "train.xla says so"
     if tf.config.list_physical_devices("GPU"):
         return True, "there is a GPU"
     return False, "no GPU; on a CPU compiling costs more than it gives in short runs"
