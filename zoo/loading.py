@@ -45,6 +45,8 @@ def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
 def _read_labels(path: Path) -> list[str]:
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: missing or damaged; a classifier needs the names of its labels") from error
+    except (OSError, ValueError):
+        labels = None
+    if not (labels and isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+        raise UserError(f"{path}: missing or damaged; a classifier needs the names of its labels")
     return labels

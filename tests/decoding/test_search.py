@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from keras import ops
-from model_tools import SEQ2SEQ, array, random_ids, small_model
+from model_tools import array, random_ids, randomize, small_model
 from toy import BOS, EOS, PAD, UNK, Toy, trimmed
 
 from zoo.compile import jit
@@ -13,7 +13,6 @@ from zoo.decoding.search import beam_search, greedy_search
 
 SOURCE = np.array([[7, 8, 9]], "int32")
 SOURCES = np.array([[7, 8, 9], [10, 11, 0], [12, 0, 0], [9, 8, 30]], "int32")
-every_seq2seq = pytest.mark.parametrize("name", SEQ2SEQ)
 
 
 def beam(model, sources, length, beams, penalty=1.0):
@@ -110,78 +109,97 @@ def test_ties_go_to_the_first(xla):
     assert array(answer)[0].tolist() == [UNK, UNK]
 
 
-@pytest.fixture(scope="module", params=SEQ2SEQ)
+LENGTH, BEAMS, PENALTY = 8, 3, 0.6
+# Weights with which the answers differ in words and length; a test below sees to it.
+WEIGHTS = {"rnn_seq2seq": dict(seed=6, spread=1.0), "transformer": dict(seed=4)}
+
+
+@pytest.fixture(scope="module", params=WEIGHTS)
 def model(request):
-    return small_model(request.param, seed=5)
+    changes = dict(num_encoder_layers=1)
+    return randomize(small_model(request.param, **changes), **WEIGHTS[request.param])
 
 
 IDS = random_ids((4, 6), seed=3)
 IDS[1, 4:] = IDS[2, 2:] = PAD
 
 
-def test_the_answers_of_the_models_are_worth_comparing(model):
-    answers, _ = beam(model, IDS, 8, 3)
-    found = {trimmed(a) for a in answers.reshape(-1, 8)}
+def searches(model, xla=False):
+    """Both searches as compiled functions."""
+    functions = {
+        "greedy": lambda ids: greedy_search(model, ids, LENGTH),
+        "beam": lambda ids: beam_search(model, ids, LENGTH, BEAMS, PENALTY),
+    }
+    compiled = {name: jit(f, model.variables, xla=xla) for name, f in functions.items()}
+    return {
+        name: lambda ids, f=f: [array(x) for x in f(ops.convert_to_tensor(ids))]
+        for name, f in compiled.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def compiled(model):
+    return searches(model)
+
+
+def test_the_answers_of_the_models_are_worth_comparing(compiled):
+    answers, _ = compiled["beam"](IDS)
+    found = {trimmed(a) for a in answers.reshape(-1, LENGTH)}
     assert len(found) > 6
     assert len({len(a) for a in found}) > 1
 
 
-def test_greedy_with_a_cache_is_greedy_without(model):
-    answers, scores = greedy(model, IDS, 8)
-    for row, ids in enumerate(IDS):
-        said, log_p = [BOS], 0.0
-        while len(said) <= 8 and said[-1] != EOS:
-            inputs = {"encoder_token_ids": ids[None], "decoder_token_ids": np.array([said], "int32")}
-            logits = array(model(inputs))[0, -1].astype("float64")
-            logits[[PAD, BOS]] = -np.inf
-            said.append(int(logits.argmax()))
-            log_p += logits.max() - np.log(np.exp(logits).sum())
-        assert trimmed(answers[row]) == tuple(said[1:])
-        assert scores[row] == pytest.approx(log_p, rel=1e-4)
+def log_probabilities(model, sources, answers):
+    """Of the whole model, without a cache: (B, T, V) for answers (B, T)."""
+    said = np.pad(answers[:, :-1], ((0, 0), (1, 0)), constant_values=BOS)
+    logits = array(model({"encoder_token_ids": sources, "decoder_token_ids": said})).astype("float64")
+    logits[..., [PAD, BOS]] = -np.inf
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
-def test_the_score_of_each_beam_is_that_of_the_model(model):
+def test_greedy_with_a_cache_is_greedy_without(model, compiled):
+    """Each token is the whole model's best behind the tokens before it, so the whole answer is."""
+    answers, scores = compiled["greedy"](IDS)
+    log_p = log_probabilities(model, IDS, answers)
+    for row, answer, score in zip(log_p, answers, scores, strict=True):
+        said = trimmed(answer)
+        assert said == tuple(row.argmax(-1)[: len(said)])
+        assert score == pytest.approx(row.max(-1)[: len(said)].sum(), rel=1e-4)
+
+
+def test_the_score_of_each_beam_is_that_of_the_model(model, compiled):
     """The caches follow their hypotheses: the model, asked again, gives each answer the same score."""
-    answers, scores = beam(model, IDS, 8, 4, 0.6)
-    for row, ids in enumerate(IDS):
-        for answer, score in zip(answers[row], scores[row], strict=True):
-            said = trimmed(answer)
-            inputs = {
-                "encoder_token_ids": ids[None],
-                "decoder_token_ids": np.array([[BOS, *said[:-1]]], "int32"),
-            }
-            logits = array(model(inputs))[0].astype("float64")
-            logits[:, [PAD, BOS]] = -np.inf
-            log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-            total = sum(log_p[t, token] for t, token in enumerate(said))
-            assert score == pytest.approx(total / ((5 + len(said)) / 6) ** 0.6, rel=1e-4)
+    answers, scores = compiled["beam"](IDS)
+    flat = answers.reshape(-1, LENGTH)
+    log_p = log_probabilities(model, np.repeat(IDS, BEAMS, axis=0), flat)
+    for row, answer, score in zip(log_p, flat, scores.reshape(-1), strict=True):
+        said = trimmed(answer)
+        total = sum(row[t, token] for t, token in enumerate(said))
+        assert score == pytest.approx(total / ((5 + len(said)) / 6) ** PENALTY, rel=1e-4)
 
 
-@pytest.mark.parametrize("search", [greedy, lambda *a: beam(*a, 3)], ids=["greedy", "beam"])
-def test_neither_batch_nor_padding_matter(model, search):
-    answers, scores = search(model, IDS, 8)
-    padded, padded_scores = search(model, np.pad(IDS, ((0, 0), (0, 5))), 8)
+@pytest.mark.parametrize("search", ["greedy", "beam"])
+def test_neither_batch_nor_padding_matter(compiled, search):
+    answers, scores = compiled[search](IDS)
+    padded, padded_scores = compiled[search](np.pad(IDS, ((0, 0), (0, 5))))
     np.testing.assert_array_equal(padded, answers)
     np.testing.assert_allclose(padded_scores, scores, atol=1e-4)
     for row, ids in enumerate(IDS):
-        alone, alone_scores = search(model, ids[ids != PAD][None], 8)
+        alone, alone_scores = compiled[search](ids[ids != PAD][None])
         np.testing.assert_array_equal(alone[0], answers[row])
         np.testing.assert_allclose(alone_scores[0], scores[row], atol=1e-4)
 
 
-@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
-def test_compiled_is_as_eager(model, xla):
-    compiled = jit(lambda ids: beam_search(model, ids, 8, 3, 1.0), model.variables, xla=xla)
-    answers, scores = beam(model, IDS, 8, 3)
-    for rows in (4, 1):
-        found, found_scores = compiled(ops.convert_to_tensor(IDS[:rows]))
-        np.testing.assert_array_equal(array(found), answers[:rows])
-        np.testing.assert_allclose(array(found_scores), scores[:rows], atol=1e-4)
+def test_compiled_is_as_eager(model, compiled):
+    for found, expected in (
+        (compiled["greedy"](IDS), greedy(model, IDS, LENGTH)),
+        (compiled["beam"](IDS), beam(model, IDS, LENGTH, BEAMS, PENALTY)),
+    ):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_allclose(found[1], expected[1], atol=1e-4)
 
 
-def test_greedy_compiled_by_xla(model):
-    compiled = jit(lambda ids: greedy_search(model, ids, 8), model.variables, xla=True)
-    answers, scores = greedy(model, IDS, 8)
-    found, found_scores = compiled(ops.convert_to_tensor(IDS))
-    np.testing.assert_array_equal(array(found), answers)
-    np.testing.assert_allclose(array(found_scores), scores, atol=1e-4)
+def test_xla_changes_nothing(model, compiled):
+    found, expected = searches(model, xla=True)["beam"](IDS), compiled["beam"](IDS)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-4)

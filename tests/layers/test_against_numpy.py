@@ -199,3 +199,9 @@ def test_pooling_over_real_tokens_only():
     rows = [x[0], x[1, :3]]
     close(MaskedPooling("max")(x, MASK), [row.max(0) for row in rows])
     close(MaskedPooling("mean")(x, MASK), [row.mean(0) for row in rows])
+
+
+@pytest.mark.parametrize("mode", ["max", "mean"])
+def test_pooling_over_nothing_is_zero(mode):
+    pooled = MaskedPooling(mode)(normal(1, 5, 3), np.zeros((1, 5), bool))
+    np.testing.assert_array_equal(array(pooled), 0.0)  # a huge number here becomes infinite in the next layer

@@ -196,21 +196,23 @@ def test_with_xla_each_shape_is_compiled_once(dates, tmp_path, monkeypatch) -> N
 # --- going on ---
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(dates, tmp_path) -> None:
-    recipe, whole, *_ = dates
-    parts = tmp_path / "run"
-    first, _ = tiny.train(recipe, parts, "train.steps=5")
+def test_a_stopped_run_goes_on_to_the_same_bits(colours, tmp_path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    every = ("train.validate_every=5", "train.save_every=5")
+    outcome, _ = tiny.train(colours, whole, "train.steps=10", *every)
+    first, _ = tiny.train(colours, parts, "train.steps=5", *every)
     assert first.progress.step == 5 and not same_state(parts, whole)
     with open(parts / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 6, "train_loss": 9.9}\n{"step": 7, "tr')  # written after the state, then killed
-    second, said = tiny.train(recipe, parts)
+    second, said = tiny.train(colours, parts, "train.steps=10", *every)
     assert "at step 5" in said and second.progress.step == 10
     assert same_state(parts, whole), "weights, optimizer and dropout generators"
-    assert second.progress.tokens == dates[2].progress.tokens
-    figures = [[line.get("train_loss"), line.get("val_loss"), line["step"]] for line in metrics(parts)]
-    assert figures == [
-        [line.get("train_loss"), line.get("val_loss"), line["step"]] for line in metrics(whole)
+    assert second.progress.tokens == outcome.progress.tokens
+    figures = [
+        [[line.get("train_loss"), line.get("val_loss"), line["step"]] for line in metrics(run)]
+        for run in (parts, whole)
     ]
+    assert figures[0] == figures[1]
 
 
 def test_a_finished_run_has_nothing_to_do(dates) -> None:

@@ -66,7 +66,7 @@ def test_schedule_config_round_trip():
     assert [float(again(s)) for s in (0, 20)] == [float(schedule(s)) for s in (0, 20)]
 
 
-@pytest.mark.parametrize("name", ["rnn_seq2seq", "rnn_classifier", "transformer"])
+@pytest.mark.parametrize("name", ["rnn_seq2seq", "transformer"])
 def test_weight_decay_spares_biases_and_norms(name):
     model = small_model(name)
     optimizer = make_optimizer(train(optimizer="adamw", learning_rate=0.1, weight_decay=0.5))
@@ -104,9 +104,9 @@ def test_clipping_is_of_all_gradients_together(clip, expected):
 
 def test_moving_average():
     variable = keras.Variable(np.ones(1, "float32"))
-    optimizer = make_optimizer(train(ema=0.9, learning_rate=1.0))
+    optimizer = make_optimizer(train(ema=0.9))
     optimizer.build([variable])
-    optimizer.apply([np.ones(1, "float32")])
-    average = float(optimizer._model_variables_moving_average[0][0])
-    assert float(variable[0]) == pytest.approx(0.0, abs=1e-4)
-    assert average in (pytest.approx(0.0, abs=1e-4), pytest.approx(0.9, abs=1e-4))
+    for _ in range(3):
+        optimizer.apply([np.ones(1, "float32")])
+    average, last = float(optimizer._model_variables_moving_average[0][0]), float(variable[0])
+    assert last < average < 1.0 - 1e-3

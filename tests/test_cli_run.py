@@ -1,0 +1,214 @@
+"""`zoo train`, `eval` and `predict` as a user types them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+from click.testing import CliRunner
+from zoo.cli import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory):
+    """A folder to work in, with a cache of its own; descriptor 2 stays pytest's (ZOO_CHATTER)."""
+    folder = tmp_path_factory.mktemp("cli")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_CACHE", str(folder / "cache"))
+        patch.setenv("ZOO_CHATTER", "1")
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """Models are compiled once for all tests here; loading has tests of its own."""
+    from zoo import loading
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load", functools.cache(loading.load))
+        yield loading.load
+
+
+def zoo(*arguments: str, typed: str | bytes | None = None, code: int = 0):
+    """(standard output, standard error)."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments], input=typed)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(home):
+    """(standard output, standard error) of a training of the translator into `runs/test/dates`."""
+    return zoo("train", tiny.translator(home), "train.steps=2", "train.validate_every=2")
+
+
+@pytest.fixture(scope="module")
+def run(trained):
+    return trained[0].strip()
+
+
+@pytest.fixture(scope="module")
+def classifier(home):
+    zoo("train", tiny.classifier(home), "train.steps=2", "--run", "sorter")
+    return "sorter"
+
+
+def test_train_prints_the_folder_and_what_to_try_next(trained, home) -> None:
+    out, err = trained
+    assert out == "runs/test/dates\n"
+    assert (home / out.strip() / "checkpoints" / "best.weights.h5").exists()
+    assert "trained 2 steps" in err and "best    val bleu" in err
+    for command in ("zoo eval", "zoo predict", "zoo export", "tensorboard --logdir"):
+        assert f"  {command} " in err
+
+
+def test_eval_prints_and_keeps_the_figures(run, home) -> None:
+    out, _ = zoo("eval", run, "--split", "test", "--beams", "1", "--json")
+    figures = json.loads(out)
+    assert (figures["split"], figures["rows"], figures["beams"]) == ("test", 8, 1)
+    assert {"bleu", "bleu_signature", "bleu_lc", "chrf", "exact_match"} <= set(figures)
+    kept = home / run / "eval" / "test-beams1.json"
+    assert json.loads(kept.read_text(encoding="utf-8")) == figures
+    assert len(kept.with_suffix(".txt").read_text(encoding="utf-8").splitlines()) == 8
+
+
+def test_eval_of_a_classifier(classifier) -> None:
+    figures = json.loads(zoo("eval", classifier, "--json")[0])
+    assert figures["rows"] == 16 and 0 <= figures["accuracy"] <= 100 and "macro_f1" in figures
+    plain = zoo("eval", classifier)[0]
+    assert re.search(r"^accuracy +[\d.]+$", plain, re.MULTILINE)
+    assert "no split 'test'" in zoo("eval", classifier, "--split", "test", code=2)[1]
+    assert (
+        "--beams and --length-penalty are for translation" in zoo("eval", classifier, "--beams", 2, code=2)[1]
+    )
+
+
+def test_predict_gives_one_answer_a_line(run, home) -> None:
+    texts = ["3 mars 2021", "", "2021年3月3日", "🙂" * 40]
+    out, err = zoo("predict", run, *texts)
+    assert out.count("\n") == len(texts) and not err
+    (home / "texts").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    (home / "windows").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(texts).encode())
+    for arguments in (("--file", "texts"), ("--file", "windows")):
+        assert zoo("predict", run, *arguments)[0] == out
+    for arguments in (("-",), (), ("--file", "-")):
+        assert zoo("predict", run, *arguments, typed="\n".join(texts))[0] == out
+    assert zoo("predict", run, typed="") == ("", "")
+
+
+def test_predict_with_scores(run) -> None:
+    out, _ = zoo("predict", run, "3 mars 2021", "三月", "--json")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [answer["text"] for answer in answers] == ["3 mars 2021", "三月"]
+    assert all(set(answer) == {"text", "answer", "score"} for answer in answers)
+    assert [answer["answer"] for answer in answers] == zoo("predict", run, "3 mars 2021", "三月")[
+        0
+    ].splitlines()
+
+
+def test_predict_n_best(run) -> None:
+    lines = zoo("predict", run, "3 mars 2021", "4 mars 2021", "--n-best", 2)[0].splitlines()
+    assert len(lines) == 4
+    best = json.loads(zoo("predict", run, "3 mars 2021", "--n-best", 2, "--json")[0])["answers"]
+    assert [answer["answer"] for answer in best] == lines[:2]
+    assert best[0]["score"] >= best[1]["score"]
+
+
+def test_fewer_beams_than_the_recipe_has_answers(run, home, loaded_once) -> None:
+    """`decode.n_best: 2` in the recipe, and the user asks for one beam."""
+    resolved = home / run / "resolved.yaml"
+    text = resolved.read_text(encoding="utf-8")
+    resolved.write_text(text.replace("n_best: 1", "n_best: 2"), encoding="utf-8")
+    loaded_once.cache_clear()
+    try:
+        assert len(zoo("predict", run, "3 mars 2021")[0].splitlines()) == 2
+        assert len(zoo("predict", run, "3 mars 2021", "--beams", 1)[0].splitlines()) == 1
+    finally:
+        resolved.write_text(text, encoding="utf-8")
+        loaded_once.cache_clear()
+
+
+def test_predict_labels(classifier) -> None:
+    out, _ = zoo("predict", classifier, "red 1", "蓝 2")
+    assert set(out.splitlines()) <= {"warm", "cold"} and out.count("\n") == 2
+    answer = json.loads(zoo("predict", classifier, "red 1", "--json")[0])
+    assert answer["probability"] == max(answer["probabilities"].values())
+    assert "are for translation" in zoo("predict", classifier, "red 1", "--n-best", 2, code=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--file", "nowhere.txt"), "nowhere.txt: cannot be read (No such file or directory)"),
+        (("--file", "latin1"), "latin1:2: not UTF-8; convert it"),
+        (("--file", "latin1", "3 mars"), "give texts or --file, not both"),
+        (("3 mars", "--beams", "2", "--n-best", "3"), "--n-best 3 is more than --beams 2; raise --beams"),
+    ],
+)
+def test_a_mistake_of_predict_is_one_line(run, home, arguments, says) -> None:
+    (home / "latin1").write_bytes("3 mars\n3 août\n".encode("latin-1"))
+    out, err = zoo("predict", run, *arguments, code=2)
+    assert out == "" and says in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["predict", "eval"])
+def test_an_unknown_run_is_one_line(command, tmp_path) -> None:
+    texts = ["text"] if command == "predict" else []
+    out, err = zoo(command, "runs/nothing", *texts, code=2)
+    assert out == "" and "no saved model is called 'runs/nothing'" in err and err.count("\n") == 1
+    out, err = zoo(command, tmp_path, *texts, code=2)
+    assert out == "" and "neither a run folder nor a saved model" in err and err.count("\n") == 1
+
+
+def test_an_option_that_makes_no_sense_is_explained(run) -> None:
+    for arguments in (("--beams", "0"), ("--beams", "many"), ("--best-n", "2")):
+        out, err = zoo("predict", run, "text", *arguments, code=2)
+        assert out == "" and "Traceback" not in err and arguments[0] in err
+
+
+def test_train_refuses_in_one_place(trained, home) -> None:
+    out, err = zoo("train", "dates.yaml", "train.steps=2", "train.validate_every=2", "model.units=8", code=2)
+    assert out == "" and "model.units: 16 -> 8" in err and "Traceback" not in err
+    assert "did you mean" in zoo("train", "translation/dates-multi-lstm-tin", code=2)[1]
+
+
+def test_what_reaches_the_user_of_a_real_process(home) -> None:
+    """Two processes: the second runs the command that the first printed, as it printed it."""
+    recipe = tiny.classifier(home)
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("TF_", "ZOO_CHATTER"))
+    }
+    program = shlex.quote(str(Path(sys.executable).with_name("zoo")))
+
+    def typed(line: str):
+        command = program + line.removeprefix("zoo")
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], capture_output=True, text=True, env=environment, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+        for chatter in ("oneDNN", "absl", "cuda", "I0000", "WARNING", "rebuild TensorFlow", "Traceback"):
+            assert chatter not in done.stderr
+        return done
+
+    done = typed(f"zoo train {recipe} train.steps=2 --run 'my runs/one'")
+    assert done.stdout == "my runs/one\n"
+    lines = done.stderr.splitlines()
+    assert all(
+        re.match(r"(data|tokenizer|XLA|batches|model|step|trained|best|next|  )", line) for line in lines
+    )
+    ask = next(line.strip() for line in lines if line.startswith("  zoo predict "))
+    assert "'my runs/one'" in ask
+    answer = typed(ask)
+    assert answer.stdout in ("warm\n", "cold\n")
+    assert answer.stderr == ""
