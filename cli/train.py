@@ -39,7 +39,7 @@ def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bo
     click.echo(str(folder))
     minutes = best.seconds / 60
     lines = [
-        f"trained {best.step:,} steps, {best.tokens:,} target tokens, {minutes:.1f} minutes"
+        f"trained {best.step:,} steps, {best.tokens:,} tokens, {minutes:.1f} minutes"
         + (", stopped early: nothing got better" if outcome.stopped_early else ""),
         f"best    val {outcome.metric} {best.best:.4g} at step {best.best_step:,}",
         "next",

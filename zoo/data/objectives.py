@@ -17,7 +17,7 @@ IGNORE = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs of the model, labels of the loss, and how many labels count."""
+    """Inputs of the model, labels of the loss, and how many tokens were learnt from."""
 
     inputs: dict[str, np.ndarray]
     labels: np.ndarray
@@ -47,10 +47,11 @@ def translation(sources: Sequence[Ids], targets: Sequence[Ids], rows: int, sourc
 
 
 def classification(sources: Sequence[Ids], targets: Sequence[Ids], rows: int, source_length, _=None):
-    """Source with its end mark; labels: one number a row."""
+    """Source with its end mark; labels: one number a row; it is the read tokens that are counted."""
     labels = np.full((rows,), IGNORE, "int32")
     labels[: len(targets)] = [ids[0] for ids in targets]
-    return Batch({"token_ids": source_ids(sources, rows, source_length)}, labels, len(targets))
+    token_ids = source_ids(sources, rows, source_length)
+    return Batch({"token_ids": token_ids}, labels, int((token_ids[: len(sources)] != 0).sum()))
 
 
 def source_ids(sources: Sequence[Ids], rows: int, length: int) -> np.ndarray:

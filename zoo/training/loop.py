@@ -302,7 +302,7 @@ class Trainer:
             {
                 "steps": progress.step,
                 "seconds": round(progress.seconds, 1),
-                "target_tokens": progress.tokens,
+                "tokens": progress.tokens,
                 "best": {"metric": self.metric, "value": progress.best, "step": progress.best_step},
                 "stopped_early": stopped,
                 "compilations": self.step.compilations,
