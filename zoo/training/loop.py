@@ -28,7 +28,7 @@ from zoo.evaluation import evaluate
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
 from zoo.training.checkpoint import load_state, save_state, save_weights
-from zoo.training.optim import make_optimizer
+from zoo.training.optim import make_optimizer, make_schedule
 from zoo.training.reporter import Reporter
 from zoo.training.run_folder import RunFolder
 
@@ -139,7 +139,7 @@ class Trainer:
 
     def _log_training(self, loss: float) -> None:
         step = self.progress.step
-        rate = float(self.optimizer.learning_rate)
+        rate = float(make_schedule(self.config)(step))  # the optimizer may lag behind: see JaxStep.sync
         speed = self.reporter.training(step, loss, rate)
         self.folder.log(
             step=step,

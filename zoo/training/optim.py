@@ -38,10 +38,15 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in ("name", "learning_rate", "warmup", "steps")}
 
 
+def make_schedule(train: Train) -> Schedule:
+    """The learning rate of a recipe's `train` section, by the number of the step, from 0."""
+    return Schedule(train.schedule, train.learning_rate, train.warmup_steps, train.steps)
+
+
 def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
     """The optimizer of a recipe's `train` section."""
     common = dict(
-        learning_rate=Schedule(train.schedule, train.learning_rate, train.warmup_steps, train.steps),
+        learning_rate=make_schedule(train),
         beta_2=train.beta_2,
         global_clipnorm=train.clip_norm,
         use_ema=train.ema > 0.0,
