@@ -41,10 +41,12 @@ def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bo
     lines = [
         f"trained {best.step:,} steps, {best.tokens:,} tokens, {minutes:.1f} minutes"
         + (", stopped early: nothing got better" if outcome.stopped_early else ""),
-        f"best    val {outcome.metric} {best.best:.4g} at step {best.best_step:,}",
-        "next",
-        *_next_commands(folder, loaded.recipe),
     ]
+    if best.best is None:  # train.steps was set below the state's step before anything was validated
+        lines.append("no validation yet: give more train.steps")
+    else:
+        lines.append(f"best    val {outcome.metric} {best.best:.4g} at step {best.best_step:,}")
+        lines += ["next", *_next_commands(folder, loaded.recipe)]
     click.echo("\n".join(lines), err=True)
 
 

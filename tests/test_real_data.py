@@ -27,13 +27,13 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_multi30k_in_300_steps(tmp_path) -> None:
-    """Far from trained, but far below what words by their frequency alone give (about 5.6)."""
+    """Measured 4.07 on a CPU; far from trained."""
     needs("multi30k")
     overrides = ("train.steps=300", "train.warmup=100", "train.validate_every=300", "train.save_every=300")
     outcome, _ = tiny.train(
         find_recipe("translation/multi30k-en-de-lstm-small"), tmp_path / "run", *overrides, "train.xla=false"
     )
-    assert outcome.figures["val_loss"] < 5.0
+    assert outcome.figures["val_loss"] < 4.4
     env = json.loads((tmp_path / "run" / "env.json").read_text(encoding="utf-8"))
     assert env["data_report"]["rows"]["train"] == 29_000
     losses = [
@@ -52,4 +52,4 @@ def test_sst2_in_500_steps(tmp_path) -> None:
     outcome, _ = tiny.train(
         find_recipe("classification/sst2-en-lstm-tiny"), tmp_path / "run", *overrides, "train.xla=false"
     )
-    assert outcome.progress.best >= 72.0
+    assert outcome.progress.best >= 72.0  # measured 78.7

@@ -278,6 +278,15 @@ def test_a_second_call_reads_what_the_first_wrote(cache, monkeypatch) -> None:
     assert len(list(cache.iterdir())) == 1
 
 
+def test_a_damaged_entry_is_made_again(cache) -> None:
+    split = Split(["ab", "c"], ["x", "y"])
+    encode_split(split, BYTES, None)
+    (path,) = cache.glob("*/sources.offsets.npy")
+    path.write_bytes(path.read_bytes()[:70])
+    assert encode_split(split, BYTES, None).sources[0].tolist() == BYTES.encode("ab")
+    assert len(path.read_bytes()) > 70
+
+
 def test_targets_that_are_all_empty_can_be_kept(cache) -> None:
     for _ in range(2):
         assert encode_split(Split(["a"], [""]), BYTES, None).targets.lengths.tolist() == [0]

@@ -54,7 +54,10 @@ def encode_split(
     key = hashlib.sha256("\n".join((tokenizer.fingerprint, fingerprint(split), repr(labels))).encode())
     folder = cache_dir("ids") / key.hexdigest()[:32]
     if cache and folder.is_dir():
-        return _open(folder)
+        try:
+            return _open(folder)
+        except (OSError, ValueError, EOFError):  # damaged, by a full disk for instance: made again
+            shutil.rmtree(folder, ignore_errors=True)
     sources = _rows([ids or [tokenizer.unk_id] for ids in tokenizer.encode_batch(split.sources)])
     if labels is None:
         targets = _rows(tokenizer.encode_batch(split.targets))
@@ -89,13 +92,13 @@ def _save(encoded: Encoded, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent))
+        for side in ("sources", "targets"):
+            for part in ("ids", "offsets"):
+                np.save(beside / f"{side}.{part}.npy", getattr(getattr(encoded, side), part))
     except OSError as error:
         raise UserError(
             f"cannot write the cache {folder.parent}: {error.strerror}; set ZOO_CACHE to a folder of yours"
         ) from error
-    for side in ("sources", "targets"):
-        for part in ("ids", "offsets"):
-            np.save(beside / f"{side}.{part}.npy", getattr(getattr(encoded, side), part))
     try:
         os.rename(beside, folder)
     except OSError:  # another process was faster

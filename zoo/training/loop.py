@@ -312,6 +312,8 @@ class Trainer:
 
 
 def _last_figures(metrics: Path) -> dict:
-    """The figures of the last validation."""
+    """The figures of the last validation, if there was one."""
+    if not metrics.exists():
+        return {}
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     return next((line for line in reversed(lines) if "val_loss" in line), {})
