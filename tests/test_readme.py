@@ -1,0 +1,60 @@
+"""What README and the cards show is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from zoo.cli import main
+
+import zoo
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "saved_models").glob("*/card.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def shown(page: Path) -> list[tuple[str, str]]:
+    """(command, what it printed) of every `$ zoo predict` of a page."""
+    sessions = "".join(blocks(page, "console"))
+    return re.findall(r"^\$ (zoo predict .*)\n((?:(?!\$).*\n)*)", sessions, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_predictions_are_as_shown(page: Path) -> None:
+    commands = shown(page)
+    assert commands
+    for command, expected in commands:
+        result = CliRunner().invoke(main, shlex.split(command)[1:])
+        assert result.exit_code == 0, result.output
+        assert result.stdout == expected, command
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    (code,) = (block for block in blocks(ROOT / "README.md", "python") if "zoo.load" in block)
+    names: dict = {}
+    exec(code, names)
+    assert names["model"].translate(["3 mars 2021"]) == ["2021-03-03"]
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|[`$ ])zoo ([a-z]+)\b", text, re.MULTILINE))
+    assert {"train", "eval", "predict", "export", "doctor"} <= named <= set(main.list_commands(None))
+
+
+def test_the_shipped_model_is_small_and_has_its_card() -> None:
+    from zoo.hub import saved_dir, saved_names
+
+    assert "dates-multi-lstm-tiny" in saved_names()
+    for name in saved_names():
+        folder = saved_dir() / name
+        assert (folder / "card.md").is_file()
+        assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 2_000_000
+    assert zoo.list_recipes()
