@@ -68,15 +68,20 @@ def command(model: str, formats: str, out: Path | None, beams, max_length, xla: 
 
 def _next(reports: list[dict]) -> list[str]:
     """Commands that ask the new files something."""
+    from zoo.cli.output import program
+
     commands = {
-        "tflite": "  zoo predict {path} {text}",
-        "saved_model": "  python -c 'import sys, tensorflow as tf, tensorflow_text; "
+        "tflite": "  {zoo} predict {path} {text}",
+        "saved_model": "  {python} -c 'import sys, tensorflow as tf, tensorflow_text; "
         'print(tf.saved_model.load(sys.argv[1]).signatures["serving_default"]'
         "(text=tf.constant(sys.argv[2:])))' {path} {text}",
     }
     return [
         commands[report["format"]].format(
-            path=shlex.quote(report["path"]), text=shlex.quote(report["example"])
+            path=shlex.quote(report["path"]),
+            text=shlex.quote(report["example"]),
+            zoo=program("zoo"),
+            python=program("python"),
         )
         for report in reports
     ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +16,18 @@ import click
 def is_terminal() -> bool:
     """Whether a person reads standard output."""
     return sys.stdout.isatty()
+
+
+def program(name: str) -> str:
+    """How to call a program of this installation from here: by its name if the PATH finds it, else by its path.
+
+    Whoever typed `.venv/bin/zoo` has no `zoo`; commands that we print must work as they are printed.
+    """
+    beside = Path(sys.argv[0]).with_name(name)
+    found = shutil.which(name)
+    if not beside.exists() or (found and Path(found).absolute() == beside.absolute()):
+        return name
+    return shlex.quote(str(beside))
 
 
 def print_json(data: Any) -> None:

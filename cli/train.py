@@ -52,12 +52,14 @@ def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bo
 
 def _next_commands(folder: Path, recipe) -> list[str]:
     """Commands that work as they are printed."""
-    run = shlex.quote(str(folder))
+    from zoo.cli.output import program
+
+    run, zoo = shlex.quote(str(folder)), program("zoo")
     return [
-        f"  zoo eval {run} --split val",
-        f"  zoo predict {run} {shlex.quote(example_text(recipe))}",
-        f"  zoo export {run} --format saved_model,tflite",
-        f"  tensorboard --logdir {run}/tensorboard",
+        f"  {zoo} eval {run} --split val",
+        f"  {zoo} predict {run} {shlex.quote(example_text(recipe))}",
+        f"  {zoo} export {run} --format saved_model,tflite",
+        f"  {program('tensorboard')} --logdir {run}/tensorboard",
     ]
 
 

@@ -70,7 +70,7 @@ def test_train_prints_the_folder_and_what_to_try_next(trained, home) -> None:
     assert (home / out.strip() / "checkpoints" / "best.weights.h5").exists()
     assert "trained 2 steps" in err and "best    val bleu" in err
     for command in ("zoo eval", "zoo predict", "zoo export", "tensorboard --logdir"):
-        assert f"  {command} " in err
+        assert f"{command} " in err
 
 
 def test_eval_prints_and_keeps_the_figures(run, home) -> None:
@@ -192,22 +192,21 @@ def test_what_reaches_the_user_of_a_real_process(home) -> None:
     program = shlex.quote(str(Path(sys.executable).with_name("zoo")))
 
     def typed(line: str):
-        command = program + line.removeprefix("zoo")
         done = subprocess.run(
-            ["/bin/sh", "-c", command], capture_output=True, text=True, env=environment, timeout=240
+            ["/bin/sh", "-c", line], capture_output=True, text=True, env=environment, timeout=240
         )
         assert done.returncode == 0, done.stderr
         for chatter in ("oneDNN", "absl", "cuda", "I0000", "WARNING", "rebuild TensorFlow", "Traceback"):
             assert chatter not in done.stderr
         return done
 
-    done = typed(f"zoo train {recipe} train.steps=2 --run 'my runs/one'")
+    done = typed(f"{program} train {recipe} train.steps=2 --run 'my runs/one'")
     assert done.stdout == "my runs/one\n"
     lines = done.stderr.splitlines()
     assert all(
         re.match(r"(data|tokenizer|XLA|batches|model|step|trained|best|next|  )", line) for line in lines
     )
-    ask = next(line.strip() for line in lines if line.startswith("  zoo predict "))
+    ask = next(line.strip() for line in lines if "zoo predict " in line)
     assert "'my runs/one'" in ask
     answer = typed(ask)
     assert answer.stdout in ("warm\n", "cold\n")
