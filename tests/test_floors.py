@@ -126,3 +126,27 @@ def test_nobody_imports_the_folders_by_their_own_names(module: str) -> None:
 )
 def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, "does it hold more than one idea?"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for folder in ("layers", "models", "decoding") for path in (ROOT / "zoo" / folder).glob("*.py")],
+    ids=lambda path: path.stem,
+)
+def test_only_portable_forms(path: Path) -> None:
+    """Each of these works in TensorFlow and fails on another target; zoo/layers/portable.py says what to write."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "ops":
+            assert node.attr not in {"argmax", "slice_update", "scan"}, f"line {node.lineno}: ops.{node.attr}"
+        if (
+            isinstance(node, ast.Subscript)
+            and isinstance(node.slice, ast.Tuple)
+            and isinstance(node.ctx, ast.Load)
+        ):
+            constants = [part.value for part in node.slice.elts if isinstance(part, ast.Constant)]
+            assert None not in constants or _is_annotation(node), f"line {node.lineno}: None in an index"
+
+
+def _is_annotation(node: ast.Subscript) -> bool:
+    """`dict[str, None]` and the like: an index of a type, not of a tensor."""
+    return getattr(node.value, "id", "") in {"dict", "tuple", "list", "Callable"}

@@ -8,19 +8,7 @@ from keras import ops
 from model_tools import array
 
 from zoo.layers.masks import causal_mask, key_mask, padding_mask, prefix_mask
-from zoo.layers.portable import argmax_last, float32, mask_scores, put
-
-
-def test_argmax_takes_the_first_of_equals():
-    x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [-1.0, -2.0, -1.0]], "float32")
-    found = argmax_last(x)
-    assert array(found).tolist() == [1, 0, 0]
-    assert "int32" in str(found.dtype)
-
-
-def test_argmax_of_several_axes():
-    x = np.random.default_rng(0).normal(size=(2, 3, 7)).astype("float32")
-    np.testing.assert_array_equal(array(argmax_last(x)), x.argmax(-1))
+from zoo.layers.portable import float32, mask_scores, put
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -1,19 +1,15 @@
-"""The few primitives that behave the same in eager TensorFlow, XLA, JAX, SavedModel, TFLite and ONNX.
+"""The few primitives that behave the same in eager TensorFlow, XLA, JAX, SavedModel and TFLite.
 
-Layers, models and decoders use these instead of the Keras calls that fail on one of the targets:
-`ops.argmax` (not a TFLite builtin), `ops.slice_update` (not in ONNX), `x[:, None]` on dynamic
-shapes (not a TFLite builtin), and `-1e9` as a mask (minus infinity in float16).
+Layers, models and decoders use these, or what is named here, instead of the forms that fail on one of the
+targets: `ops.argmax` (no TFLite builtin; `ops.top_k`), `ops.slice_update` (not in ONNX; `put`), `x[:, None]`
+on dynamic shapes (no TFLite builtin; `ops.expand_dims`), `ops.scan` (XLA cannot train it; `layers.RNN`), and
+`-1e9` as a mask (minus infinity in float16; `mask_scores`). tests/test_floors.py looks for them.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from keras import backend, ops
-
-
-def argmax_last(x):
-    """Index of the largest value of the last axis, the first one on a tie: (..., V) -> (...) int32."""
-    return ops.cast(ops.squeeze(ops.top_k(x, 1)[1], -1), "int32")
 
 
 def put(buffer, position, value, axis: int):
