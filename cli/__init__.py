@@ -22,7 +22,9 @@ COMMANDS = {
     "train": "Train a recipe, or resume its run.",
     "eval": "Score a run or saved model on a split.",
     "predict": "Answer texts with a run, saved model or .tflite file.",
+    "generate": "Let a language model go on from a prompt.",
     "export": "Write a SavedModel or TFLite file and check its answers.",
+    "test": "Check a recipe's model, or layers of your own, for what all promise.",
     "doctor": "Check this machine: versions, devices, XLA, export.",
 }
 """Each lives in the module of its name and is called `command` there."""

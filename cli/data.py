@@ -10,10 +10,12 @@ import numpy as np
 from zoo.cli import output
 
 from zoo.config.data import Generated
-from zoo.data.datasets import Dataset, load_dataset
+from zoo.data.datasets import Dataset, Split, answers, load_dataset
+from zoo.data.words import split_words
 
 BINS = 8  # of a histogram, up to data.max_length
 UNKNOWN_LIMIT, SAME_LIMIT = 0.01, 0.05
+UNK = 1
 
 
 @click.command()
@@ -38,70 +40,136 @@ def command(recipe: str, overrides: tuple[str, ...], samples: int, as_json: bool
 
 
 def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
-    """All that the command prints."""
+    """All that the command prints; what a task does not have is None or left out."""
     from zoo.data.encoded import encode_split
-    from zoo.data.pipeline import Batches
+    from zoo.data.pipeline import make_batches
     from zoo.data.tokenizers import train_tokenizer
 
-    translates = recipe.task == "translation"
-    tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(recipe.task))
-    labels = None if translates else dataset.labels()
+    task, limit = recipe.task, recipe.data.max_length
+    tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(task))
+    labels = dataset.labels(task)
     encoded = {
-        name: encode_split(split, tokenizer, labels, cache=False) for name, split in dataset.splits().items()
+        name: encode_split(split, tokenizer, task, labels, cache=False)
+        for name, split in dataset.splits().items()
     }
-    batches = Batches(recipe, encoded["train"], training=True)
-    unknown = {"source": tokenizer.unknown_rate(dataset.val.sources)}
-    if translates:
-        unknown["target"] = tokenizer.unknown_rate(dataset.val.targets)
-    pieces = tokenizer.pieces
-    same = sum(source == target for source, target in dataset.train) / len(dataset.train)
-    limit = recipe.data.max_length
-    sides = {"source": encoded["train"].sources} | (
-        {"target": encoded["train"].targets} if translates else {}
-    )
-    splits = []
-    for name, split in dataset.splits().items():
-        row = {"split": name, "rows": len(split), "source_tokens": len(encoded[name].sources.ids)}
-        splits.append(row | ({"target_tokens": len(encoded[name].targets.ids)} if translates else {}))
-    warnings = list(dataset.report.warnings)
-    for side, rate in unknown.items():
-        if rate > UNKNOWN_LIMIT:
-            warnings.append(
-                f"{rate:.1%} of the {side} tokens of val are unknown to the tokenizer: "
-                "raise tokenizer.vocabulary_size, or use sentencepiece with byte_fallback"
-            )
-    if same > SAME_LIMIT and not _meant(recipe.data):
+    batches = make_batches(recipe, encoded["train"], training=True)
+    sides = ("source", "target") if task == "translation" else ("source",)
+    rates = {name: {side: _unknown(part, side) for side in sides} for name, part in encoded.items()}
+    rows = len(dataset.train)
+    streams = task == "language_modeling"
+    same = sum(source == target for source, target in dataset.train) / rows if len(sides) == 2 else None
+    too_long = None if streams else batches.too_long / rows
+    warnings = [*dataset.report.warnings, *_unknown_warnings(task, rates)]
+    if same is not None and same > SAME_LIMIT and not _meant(recipe.data):
         warnings.append(f"{same:.1%} of the training rows have the same text on both sides: is that meant?")
-    if batches.too_long * 20 > len(dataset.train):
+    if too_long is not None and too_long > 0.05:
         warnings.append(
-            f"{batches.too_long / len(dataset.train):.1%} of the training rows have more tokens "
+            f"{too_long:.1%} of the training rows have more tokens "
             f"than data.max_length ({limit}) and are left out: raise it, or use longer pieces"
         )
     return {
         "dataset": recipe.data.name,
+        "task": task,
         "address": dataset.address,
         "licence": dataset.licence,
-        "splits": splits,
+        "splits": [
+            {"split": name, "rows": len(split)}
+            # The begin mark of a stream is no token of its text.
+            | {f"{side}_tokens": len(_rows(encoded[name], side).ids) - streams for side in sides}
+            for name, split in dataset.splits().items()
+        ],
         "report": dataset.report.counts,
         "tokenizer": {"name": recipe.tokenizer.name, "vocabulary_size": tokenizer.vocabulary_size},
-        "unknown_rate": unknown,
+        "unknown_rate": rates["val"],
         "same_rate": same,
-        "over_max_length": batches.too_long / len(dataset.train),
+        "over_max_length": too_long,
+        "batches": len(batches),
         "padding_share": batches.padding_share(),
         "shapes": batches.shapes,
-        "labels": dict(Counter(dataset.train.targets).most_common()) if labels else None,
-        "lengths": {side: histogram(rows.lengths + 1, limit) for side, rows in sides.items()},
-        "samples": [
-            {
-                "source": source,
-                "source_pieces": [pieces[i] for i in tokenizer.encode(source)],
-                "target": target,
-                "target_pieces": [pieces[i] for i in tokenizer.encode(target)] if translates else None,
-            }
-            for source, target in list(dataset.train)[:samples]
-        ],
+        "labels": _label_counts(task, dataset.train) if labels else None,
+        "lengths": {}
+        if streams
+        else {
+            side: histogram(_rows(encoded["train"], side).lengths + (task != "tagging"), limit)
+            for side in sides
+        },
+        "samples": SAMPLES[task](dataset.train, tokenizer, samples),
         "warnings": warnings,
     }
+
+
+def _rows(encoded, side: str):
+    return encoded.sources if side == "source" else encoded.targets
+
+
+def _unknown(encoded, side: str) -> float:
+    """Share of <unk> among the tokens of a side."""
+    ids = _rows(encoded, side).ids
+    return float((ids == UNK).mean()) if len(ids) else 0.0
+
+
+def _unknown_warnings(task: str, rates: dict[str, dict[str, float]]) -> list[str]:
+    """A word that no training text leaves unknown is <unk> for the first time when it matters."""
+    warnings = []
+    for side, rate in rates["val"].items():
+        if rate <= UNKNOWN_LIMIT:
+            continue
+        said = f"{rate:.1%} of the {side} tokens of val are unknown to the tokenizer"
+        if rates["train"][side] == 0:
+            remedy = "lower tokenizer.vocabulary_size, so that rare words are <unk> there too"
+            said += f", but none of train, so that the model never learns what <unk> means: {remedy}"
+        elif task == "tagging":
+            continue  # words that are not known are ordinary there; characters tell their tags
+        else:
+            said += ": raise tokenizer.vocabulary_size"
+        warnings.append(said + ("" if task == "tagging" else ", or use sentencepiece with byte_fallback"))
+    return warnings
+
+
+def _label_counts(task: str, split: Split) -> dict[str, int]:
+    return dict(Counter(label for target in split.targets for label in answers(task, target)).most_common())
+
+
+# --- samples of each task: rows that `_print_sample` can show ---
+
+
+def _pairs(split: Split, tokenizer, count: int, two_sided: bool) -> list[dict[str, Any]]:
+    pieces = tokenizer.pieces
+    return [
+        {
+            "source": source,
+            "source_pieces": [pieces[i] for i in tokenizer.encode(source)],
+            "target": target,
+            "target_pieces": [pieces[i] for i in tokenizer.encode(target)] if two_sided else None,
+        }
+        for source, target in list(split)[:count]
+    ]
+
+
+def _tagged(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
+    pieces = tokenizer.pieces
+    return [
+        {
+            "words": split_words(source),
+            "tags": answers("tagging", target),
+            "source_pieces": [pieces[i] for i in tokenizer.encode_words(split_words(source))],
+        }
+        for source, target in list(split)[:count]
+    ]
+
+
+def _lines(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
+    pieces = tokenizer.pieces
+    lines = split.sources[0].split("\n", count)[:count]
+    return [{"source": line, "source_pieces": [pieces[i] for i in tokenizer.encode(line)]} for line in lines]
+
+
+SAMPLES = {
+    "translation": lambda *given: _pairs(*given, two_sided=True),
+    "classification": lambda *given: _pairs(*given, two_sided=False),
+    "tagging": _tagged,
+    "language_modeling": _lines,
+}
 
 
 def _meant(data) -> bool:
@@ -123,25 +191,20 @@ def _print(facts: dict[str, Any]) -> None:
     click.echo(
         f"{facts['dataset']}  {facts['address'] or 'files of your own'}  (licence: {facts['licence']})\n"
     )
+    streams, two_sided = facts["task"] == "language_modeling", facts["task"] == "translation"
+    unit = "documents" if streams else "rows"
     for row in facts["splits"]:
-        tokens = ", ".join(f"{row[f'{side}_tokens']:,} {side} tokens" for side in facts["lengths"])
-        click.echo(f"{row['split']:<5}  {row['rows']:,} rows, {tokens}")
+        sides = [side for side in ("source", "target") if f"{side}_tokens" in row]
+        tokens = ", ".join(
+            f"{row[f'{side}_tokens']:,} {f'{side} ' if two_sided else ''}tokens" for side in sides
+        )
+        counted = unit if row["rows"] != 1 else unit.removesuffix("s")
+        click.echo(f"{row['split']:<5}  {row['rows']:,} {counted}, {tokens}")
     for what, row in facts["report"].items():
-        if what != "rows":  # stands above
+        if what != unit:  # stands above
             click.echo(f"{what}: " + ", ".join(f"{split} {number:,}" for split, number in row.items()))
-    tokenizer = facts["tokenizer"]
-    shapes = ", ".join("x".join(map(str, shape)) for shape in facts["shapes"])
-    rates = ", ".join(f"{side} {rate:.2%}" for side, rate in facts["unknown_rate"].items())
-    rows = [
-        ("tokenizer", f"{tokenizer['name']}, {tokenizer['vocabulary_size']:,} pieces"),
-        ("unknown tokens in val", rates),
-        ("source = target", f"{facts['same_rate']:.2%} of the training rows"),
-        ("over data.max_length", f"{facts['over_max_length']:.2%} of the training rows, left out"),
-        ("padding", f"{facts['padding_share']:.1%} of the places in training batches"),
-        ("batch shapes", f"{shapes}  (rows x source x target)"),
-    ]
     click.echo()
-    for what, value in rows:
+    for what, value in _summary(facts):
         click.echo(f"{what:<22}  {value}")
     for side, bins in facts["lengths"].items():
         _print_bars(
@@ -149,14 +212,48 @@ def _print(facts: dict[str, Any]) -> None:
             {f"{b['from']}-{b['to']}" if b["to"] else f"over {b['from'] - 1}": b["texts"] for b in bins},
         )
     if facts["labels"]:
-        _print_bars("label", facts["labels"])
+        _print_bars("tag" if facts["task"] == "tagging" else "label", facts["labels"])
     if facts["samples"]:
-        click.echo("\nsamples")
+        click.echo("\nfirst lines" if streams else "\nsamples")
     for sample in facts["samples"]:
+        _print_sample(sample)
+
+
+def _summary(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    tokenizer, shapes = facts["tokenizer"], facts["shapes"]
+    two_sided = facts["task"] == "translation"
+    shown = ", ".join("x".join(map(str, shape if two_sided else shape[:2])) for shape in shapes)
+    rates = facts["unknown_rate"]
+    unknown = ", ".join(f"{side} {rate:.2%}" if two_sided else f"{rate:.2%}" for side, rate in rates.items())
+    rows = [
+        ("tokenizer", f"{tokenizer['name']}, {tokenizer['vocabulary_size']:,} pieces"),
+        ("unknown tokens in val", unknown),
+    ]
+    if facts["same_rate"] is not None:
+        rows.append(("source = target", f"{facts['same_rate']:.2%} of the training rows"))
+    if facts["over_max_length"] is not None:
+        over = f"{facts['over_max_length']:.2%} of the training rows, left out"
+        rows.append(("over data.max_length", over))
+    return [
+        *rows,
+        ("padding", f"{facts['padding_share']:.1%} of the places in training batches"),
+        ("batches", f"{facts['batches']:,} an epoch"),
+        ("batch shapes", f"{shown}  (rows x {'source x target' if two_sided else 'tokens'})"),
+    ]
+
+
+def _print_sample(sample: dict[str, Any]) -> None:
+    """The text with its answer, then its pieces."""
+    if "tags" in sample:
+        tagged = zip(sample["words"], sample["tags"], strict=True)
+        click.echo("  " + " ".join(f"{word}/{tag}" for word, tag in tagged))
+    elif "target" in sample:
         click.echo(f"  {output.cell(sample['source'])}  ->  {output.cell(sample['target'])}")
-        click.echo(f"    {' '.join(sample['source_pieces'])}")
-        if sample["target_pieces"] is not None:
-            click.echo(f"    {' '.join(sample['target_pieces'])}")
+    else:
+        click.echo(f"  {sample['source']}".rstrip())
+    click.echo(f"    {' '.join(sample['source_pieces'])}".rstrip())
+    if sample.get("target_pieces") is not None:
+        click.echo(f"    {' '.join(sample['target_pieces'])}")
 
 
 def _print_bars(title: str, counts: dict[str, int]) -> None:

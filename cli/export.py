@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import click
+from zoo.cli.options import allow_code
 
 COLUMNS = {
     "format": lambda report: report["format"],
@@ -30,14 +31,22 @@ COLUMNS = {
 @click.option(
     "--max-length", type=click.IntRange(2), help="Longest answer in tokens (default: the recipe's)."
 )
+@click.option("--temperature", type=click.FloatRange(0), help="Of a language model; 0 draws nothing.")
+@click.option("--top-k", type=click.IntRange(1), help="Of a language model: draw from so many tokens only.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Of a language model: draw from this share only.",
+)
 @click.option("--xla", is_flag=True, help="Compile the SavedModel with XLA; TensorFlow Serving refuses it.")
+@allow_code
 @click.option("--json", "as_json", is_flag=True, help="The reports as JSON on standard output.")
-def command(model: str, formats: str, out: Path | None, beams, max_length, xla: bool, as_json: bool) -> None:
+def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool, **search) -> None:
     """Export RUN (a run folder) or NAME (of `zoo ls saved`) to files that run without this project.
 
     \b
     saved_model  a folder: strings in, strings out; runs with tensorflow and tensorflow_text
-    tflite       a file: answers greedily, one text at a time; runs with ai-edge-litert, no TensorFlow
+    tflite       a file: one text at a time, translated greedily; runs with ai-edge-litert, no TensorFlow
 
     Each is loaded in a fresh process and must answer validation texts as Python does; otherwise it is not
     kept, and the exit code is 2. Standard output is the path of each file, one a line.
@@ -51,9 +60,8 @@ def command(model: str, formats: str, out: Path | None, beams, max_length, xla: 
         model,
         names,
         out,
-        beams=beams,
-        max_length=max_length,
         xla=xla,
+        **search,
         progress=lambda line: click.echo(f"{line} …", err=True),
     )
     if as_json:
@@ -71,20 +79,26 @@ def _next(reports: list[dict]) -> list[str]:
     from zoo.cli.output import program
 
     commands = {
-        "tflite": "  {zoo} predict {path} {text}",
+        "tflite": "  {zoo} {verb} {path} {text}",
         "saved_model": "  {python} -c 'import sys, tensorflow as tf, tensorflow_text; "
         'print(tf.saved_model.load(sys.argv[1]).signatures["serving_default"]'
-        "(text=tf.constant(sys.argv[2:])))' {path} {text}",
+        "(text=tf.constant(sys.argv[2:]){seed}))' {path} {text}",
     }
-    return [
-        commands[report["format"]].format(
-            path=shlex.quote(report["path"]),
-            text=shlex.quote(report["example"]),
-            zoo=program("zoo"),
-            python=program("python"),
+    lines = []
+    for report in reports:
+        generates = report["task"] == "language_modeling"
+        text = shlex.quote(report["example"])
+        lines.append(
+            commands[report["format"]].format(
+                path=shlex.quote(report["path"]),
+                verb="generate" if generates else "predict",
+                text=f"--prompt {text}" if generates and report["format"] == "tflite" else text,
+                seed=", seed=tf.constant(1)" if generates else "",
+                zoo=program("zoo"),
+                python=program("python"),
+            )
         )
-        for report in reports
-    ]
+    return lines
 
 
 def _bytes(number: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 import click
+from zoo.cli import options
 
 
 @click.command()
@@ -18,18 +20,20 @@ import click
     "--n-best", type=click.IntRange(1, 64), help="Answers a text, a line each (default: decode.n_best)."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a text, with scores.")
+@options.allow_code
 def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best, as_json: bool) -> None:
     """Answer TEXTs with a run folder, a shipped model or an exported .tflite file.
 
+    A translator answers with a text, a classifier with a label, a tagger with WORD/TAG for each word.
     Without TEXT and --file, or with the text `-`, texts are read from standard input, one a line.
     """
     from zoo.errors import UserError
 
     if file and texts:
         raise UserError("give texts or --file, not both")
-    questions = _read(file) if file else list(texts)
+    questions = read_lines(file) if file else list(texts)
     if not file and (not texts or texts == ("-",)):
-        questions = _read(Path("-"))
+        questions = read_lines(Path("-"))
     if not questions:
         return
     if model.endswith(".tflite"):
@@ -38,7 +42,9 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         from zoo.runtime.tflite import load
 
         runtime = load(model)
-        answers = _of_tflite(runtime, questions)
+        if runtime.task == "language_modeling":
+            raise UserError(generates(model))
+        found = [[answer] for answer in runtime.answers(questions)]
     else:
         from zoo.hub import find_model
 
@@ -49,48 +55,40 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         quiet.start()
         from zoo.loading import load
 
-        answers = _of_task(load(path), questions, beams, n_best)
-    for question, found in zip(questions, answers, strict=True):
+        found = _of_task(load(path), model, questions, beams, n_best)
+    for question, answers in zip(questions, found, strict=True):
+        records = [answer.record() for answer in answers]
         if as_json:
-            click.echo(json.dumps({"text": question, **_record(found)}, ensure_ascii=False))
+            content = records[0] if len(records) == 1 else {"answers": records}
+            click.echo(json.dumps({"text": question, **content}, ensure_ascii=False))
         else:
-            for answer in found:
-                click.echo(" ".join(answer["answer"].splitlines()))
+            for record in records:
+                click.echo(" ".join(record["answer"].splitlines()))
 
 
-def _record(found: list[dict]) -> dict:
-    """One answer as it is; several as a list."""
-    return found[0] if len(found) == 1 else {"answers": found}
+def generates(model: str) -> str:
+    """What is said of a language model."""
+    return f"{model}: a language model goes on from a prompt: use `zoo generate {shlex.quote(model)} --prompt ...`"
 
 
-def _of_task(task, questions: list[str], beams, n_best) -> list[list[dict]]:
+def _of_task(task, model: str, questions: list[str], beams, n_best) -> list[list]:
     from zoo.errors import UserError
 
-    if task.recipe.task == "classification":
+    if task.generates:
+        raise UserError(generates(model))
+    if not task.searches:
         if beams or n_best:
-            raise UserError("--beams and --n-best are for translation; this is a classifier")
-        return [
-            [{"answer": c.label, "probability": c.probability, "probabilities": c.probabilities}]
-            for c in task.classify(questions)
-        ]
+            raise UserError(f"--beams and --n-best are for translation; this is {task.called}")
+        return task.answers(questions)
     decode = task.recipe.decode
     n_best = n_best or min(decode.n_best, beams or decode.beams)
     followed = beams or max(decode.beams, n_best)
     if n_best > followed:
         raise UserError(f"--n-best {n_best} is more than --beams {followed}; raise --beams")
-    return [
-        [{"answer": t.text, "score": t.score} for t in found]
-        for found in task.translate_n_best(questions, n_best, followed)
-    ]
+    return task.answers(questions, n_best, followed)
 
 
-def _of_tflite(runtime, questions: list[str]) -> list[list[dict]]:
-    if runtime.task == "classification":
-        return [[{"answer": c.label, "probability": c.probability}] for c in runtime.classify(questions)]
-    return [[{"answer": text}] for text in runtime.translate(questions)]
-
-
-def _read(file: Path) -> list[str]:
+def read_lines(file: Path) -> list[str]:
     """The lines of a file or of standard input, UTF-8, split at line feeds only."""
     from zoo.errors import UserError
 

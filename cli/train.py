@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import click
+from zoo.cli import options
 
 
 @click.command()
@@ -13,6 +14,7 @@ import click
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder (default: runs/<recipe name>).")
 @click.option("--fresh", is_flag=True, help="Empty the run folder and start anew.")
+@options.allow_code
 def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bool) -> None:
     """Train RECIPE (a name of `zoo ls recipes`, or a file), with overrides such as train.steps=200.
 
@@ -54,24 +56,33 @@ def _next_commands(folder: Path, recipe) -> list[str]:
     """Commands that work as they are printed."""
     from zoo.cli.output import program
 
-    run, zoo = shlex.quote(str(folder)), program("zoo")
+    run, zoo, text = shlex.quote(str(folder)), program("zoo"), shlex.quote(example_text(recipe))
+    ask = f"generate {run} --prompt {text}" if recipe.task == "language_modeling" else f"predict {run} {text}"
     return [
         f"  {zoo} eval {run} --split val",
-        f"  {zoo} predict {run} {shlex.quote(example_text(recipe))}",
+        f"  {zoo} {ask}",
         f"  {zoo} export {run} --format saved_model,tflite",
         f"  {program('tensorboard')} --logdir {run}/tensorboard",
     ]
 
 
+EXAMPLES = {
+    "dates": "3 mars 2021",
+    "numbers": {"to_digits": "two hundred and five", "to_words": "en 205"},
+    "multi30k": {"en": "A dog runs on the grass.", "de": "Ein Hund rennt.", "fr": "Un chien court."},
+    "tatoeba_en_zh": {"en": "I like tea.", "zh": "我喜欢茶。"},
+    "sst2": "a stirring , funny film",
+    "trec": "What is the capital of France ?",
+    "ud_ewt": "I saw her duck .",
+    "tinyshakespeare": {"next": "ROMEO:", "copy": "To be, or not to be", "reverse": "To be, or not to be"},
+}
+"""A first question for a model of each data set; where there are several, by what the data section says."""
+
+
 def example_text(recipe) -> str:
-    """A first question for a model of this data set."""
-    questions = {
-        "dates": "3 mars 2021",
-        "numbers": "two hundred and five",
-        "multi30k": {"en": "A dog runs on the grass.", "de": "Ein Hund rennt.", "fr": "Un chien court."},
-        "tatoeba_en_zh": {"en": "I like tea.", "zh": "我喜欢茶。"},
-        "sst2": "a stirring , funny film",
-        "trec": "What is the capital of France ?",
-    }
-    found = questions.get(recipe.data.name, "a text of yours")
-    return found[recipe.data.source] if isinstance(found, dict) else found
+    """A first question for a model of this recipe."""
+    found = EXAMPLES.get(recipe.data.name, "a text of yours")
+    if isinstance(found, str):
+        return found
+    said = {getattr(recipe.data, key, None) for key in ("source", "direction", "target")}
+    return next((text for key, text in found.items() if key in said), "a text of yours")

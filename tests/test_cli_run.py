@@ -64,6 +64,20 @@ def classifier(home):
     return "sorter"
 
 
+@pytest.fixture(scope="module")
+def tagger(home):
+    zoo("train", tiny.tagger(home), "train.steps=2", "--run", "parser")
+    return "parser"
+
+
+@pytest.fixture(scope="module")
+def writer(home):
+    """A language model, and what its training printed."""
+    _, err = zoo("train", tiny.language_model(home), "train.steps=2", "--run", "writer")
+    assert "best    val loss" in err and "zoo generate writer --prompt 'a text of yours'" in err
+    return "writer"
+
+
 def test_train_prints_the_folder_and_what_to_try_next(trained, home) -> None:
     out, err = trained
     assert out == "runs/test/dates\n"
@@ -145,6 +159,66 @@ def test_predict_labels(classifier) -> None:
     answer = json.loads(zoo("predict", classifier, "red 1", "--json")[0])
     assert answer["probability"] == max(answer["probabilities"].values())
     assert "are for translation" in zoo("predict", classifier, "red 1", "--n-best", 2, code=2)[1]
+
+
+def test_predict_tags(tagger) -> None:
+    out, _ = zoo("predict", tagger, "the dog sees", "", "my  狗")
+    tag = "(DET|NOUN|PUNCT|VERB)"
+    assert re.fullmatch(f"the/{tag} dog/{tag} sees/{tag}\n\nmy/{tag} 狗/{tag}\n", out)
+    answer = json.loads(zoo("predict", tagger, "the dog sees", "--json")[0])
+    assert answer["text"] == "the dog sees" and answer["words"] == ["the", "dog", "sees"]
+    assert answer["answer"] == out.splitlines()[0]
+    assert [f"{word}/{tag}" for word, tag in zip(answer["words"], answer["tags"], strict=True)] == answer[
+        "answer"
+    ].split()
+    assert "this is a tagger" in zoo("predict", tagger, "the dog", "--beams", 2, code=2)[1]
+
+
+def test_eval_of_a_tagger_and_of_a_language_model(tagger, writer, home) -> None:
+    figures = json.loads(zoo("eval", tagger, "--json")[0])
+    assert {"accuracy", "macro_f1", "exact_match", "words", "per_class"} <= set(figures)
+    tags = (home / tagger / "eval" / "val.txt").read_text(encoding="utf-8").splitlines()
+    assert len(tags) == figures["rows"] == 10 and len(tags[0].split()) == 6
+    figures = json.loads(zoo("eval", writer, "--json")[0])
+    assert {"loss", "perplexity", "bits_per_byte", "bits_per_character", "tokens"} <= set(figures)
+    assert (home / writer / "eval" / "val.json").exists() and not (
+        home / writer / "eval" / "val.txt"
+    ).exists()
+    assert re.search(r"^perplexity +[\d.]+$", zoo("eval", writer)[0], re.MULTILINE)
+    assert "this is a language model" in zoo("eval", writer, "--beams", 2, code=2)[1]
+
+
+def test_generate(writer, home) -> None:
+    out, err = zoo("generate", writer, "--prompt", "Row, row")
+    assert out.startswith("Row, row") and err == "" and len(out) <= len("Row, row") + 12 + 1
+    assert zoo("generate", writer, "--prompt", "Row, row", "--seed", 0)[0] == out
+    short = zoo("generate", writer, "--prompt", "Row, row", "--max-length", 3)[0]
+    assert short == out[: len("Row, row") + 3] + "\n"
+    answers = zoo("generate", writer, "--prompt", "Row", "--prompt", "船", "--samples", 2, "--json")[0]
+    answers = [json.loads(line) for line in answers.splitlines()]
+    assert [answer["prompt"] for answer in answers] == ["Row", "Row", "船", "船"]
+    assert all(answer["text"] == answer["prompt"] + answer["continuation"] for answer in answers)
+    assert answers[0] != answers[1]
+    plain = zoo("generate", writer, "--prompt", "Row", "--prompt", "船", "--samples", 2)[0]
+    assert plain == "\n".join(f"{answer['text']}\n" for answer in answers)
+    (home / "prompts").write_text("Row\n船\n", encoding="utf-8")
+    greedy = ("--temperature", 0, "--top-k", 5, "--top-p", 0.9, "--json")
+    found = [
+        json.loads(line) for line in zoo("generate", writer, "--file", "prompts", *greedy)[0].splitlines()
+    ]
+    assert [answer["prompt"] for answer in found] == ["Row", "船"]
+    assert zoo("generate", writer, "--file", "-", *greedy, "--seed", 7, typed="Row\n船\n")[0].count("\n") == 2
+    assert zoo("generate", writer, "--max-length", 2)[0]
+
+
+def test_each_model_has_its_command(run, writer, home) -> None:
+    out, err = zoo("generate", run, "--prompt", "3 mars", code=2)
+    assert out == "" and f"{run}: no language model: use `zoo predict {run} TEXT`" in err
+    out, err = zoo("predict", writer, "Row", code=2)
+    assert out == "" and f"use `zoo generate {writer} --prompt ...`" in err and err.count("\n") == 1
+    assert "not both" in zoo("generate", writer, "--prompt", "a", "--file", "prompts", code=2)[1]
+    for wrong in (("--temperature", "-1"), ("--top-p", "0"), ("--top-k", "0"), ("--samples", "0")):
+        assert wrong[0] in zoo("generate", writer, *wrong, code=2)[1]
 
 
 @pytest.mark.parametrize(

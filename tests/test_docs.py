@@ -18,6 +18,7 @@ CLASSES = [
     *(getattr(zoo.layers, name) for name in zoo.layers.__all__),
     *(getattr(zoo.models, name) for name in zoo.models.__all__),
     zoo.training.losses.MaskedCrossEntropy,
+    zoo.training.losses.CRFLoss,
 ]
 SECTIONS = [
     "Args:",

@@ -18,12 +18,14 @@ FLOORS = {
         "zoo.registry",
         "zoo.config",
         "zoo.recipe",
+        "zoo.user_code",
         "zoo.yaml_strict",
         "zoo.hub",
         "zoo.cache",
         "zoo.runtime",
         "zoo.metrics",
         "zoo.data",
+        "zoo.answers",
     ),
     1: (
         "zoo.layers",
@@ -34,8 +36,8 @@ FLOORS = {
         "zoo.data.tokenizers_graph",
     ),
     2: ("zoo.models", "zoo.decoding.search"),
-    3: ("zoo.tasks", "zoo.training", "zoo.evaluation"),
-    4: ("zoo.loading", "zoo.export"),
+    3: ("zoo.tasks", "zoo.training"),
+    4: ("zoo.loading", "zoo.export", "zoo.contract"),
     5: ("zoo.cli",),
 }
 """The longest prefix that fits a module decides."""
@@ -45,6 +47,7 @@ TENSORFLOW = (
     "zoo.data.tokenizers_graph",
     "zoo.training.step_tensorflow",
     "zoo.export",
+    "zoo.contract.layers",
     "zoo.cli.doctor",
 )
 

@@ -142,6 +142,14 @@ def test_a_task_from_a_recipe() -> None:
         zoo.from_recipe("translation/dates-multi-lstm-tin")
 
 
+def test_a_tagger_and_a_language_model_from_a_recipe(tmp_path) -> None:
+    tagger = zoo.from_recipe(tiny.tagger(tmp_path))
+    assert tagger.labels == ("DET", "NOUN", "PUNCT", "VERB")
+    assert [word for word, _ in tagger.tag(["my 狗 ."])[0]] == ["my", "狗", "."]
+    writer = zoo.from_recipe(tiny.language_model(tmp_path))
+    assert writer.labels is None and writer.generate(["Row"])[0].text.startswith("Row")
+
+
 def test_a_classifier_from_a_recipe(tmp_path) -> None:
     task = zoo.from_recipe(tiny.classifier(tmp_path))
     assert task.labels == ("cold", "warm")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
 import pytest
 import sacrebleu
 
-from zoo.metrics import repeats, score_classification, score_translation
+from zoo.metrics import (
+    repeats,
+    score_classification,
+    score_language_model,
+    score_tagging,
+    score_translation,
+)
 
 HYPOTHESES = ["The dog runs in the park.", "a man stands on a ladder", "Two children play."]
 REFERENCES = ["The dog runs through the park.", "A man stands on a ladder.", "Two children play."]
@@ -152,3 +159,28 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 def test_without_a_language_the_script_of_the_references_decides(reference, tokenizer):
     scores = score_translation([reference] * 2, [reference] * 2, "")
     assert f"tok:{tokenizer}" in scores["bleu_signature"]
+
+
+def test_tags_are_counted_word_by_word():
+    gold = [["A", "B", "B"], ["C"], ["A", "A", "A", "A"]]
+    found = [["A", "B", "A"], ["C"], ["A", "A", "A", "B"]]
+    scores = score_tagging(found, gold, ["A", "B", "C", "D"])
+    assert (scores["words"], scores["accuracy"]) == (8, 75.0)
+    assert scores["exact_match"] == pytest.approx(100 / 3)
+    # A: 4 hits of 5 said and 5 there; B: 1 of 2 and 2; C: 1 of 1 and 1; D is nowhere and does not count.
+    assert scores["macro_f1"] == pytest.approx((80 + 50 + 100) / 3)
+    assert scores["per_class"]["A"] == {"precision": 80.0, "recall": 80.0, "f1": 80.0, "support": 5}
+    with pytest.raises(ValueError, match="sentence 1: 2 tags for 1 words"):
+        score_tagging([["A"], ["A", "B"]], [["A"], ["A"]], ["A", "B"])
+    with pytest.raises(ValueError, match="cannot be compared"):
+        score_tagging([["A"]], [["A"], ["A"]], ["A"])
+
+
+def test_nats_become_perplexity_and_bits():
+    """A die of 8 faces thrown for each of 10 tokens is 30 bits, whatever the text."""
+    scores = score_language_model(10 * math.log(8), 10, ["abc", "船!"])
+    assert scores["loss"] == pytest.approx(math.log(8)) and scores["perplexity"] == pytest.approx(8.0)
+    assert scores["bits_per_character"] == pytest.approx(30 / 5)
+    assert scores["bits_per_byte"] == pytest.approx(30 / 7)
+    assert scores["tokens"] == 10
+    assert score_language_model(1e9, 10, ["a"])["perplexity"] == math.inf

@@ -2,82 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from recipe_cases import ALL, BASE, CASES, CLASSIFIER, DATA, LANGUAGE_MODEL, MODEL, RNN, TAGGER, edited
 from zoo.cli import main
+from zoo.cli.data import SAMPLES
 
 from zoo import hub
-from zoo.config import rules
+from zoo.config import rules, tasks
+from zoo.config.recipe import Task
+from zoo.data.reading import READERS
 from zoo.errors import UserError
 from zoo.recipe import diff_recipes, dump_recipe, json_schema, load_recipe, parse_yaml
-
-BASE = """\
-name: test/base
-task: translation
-data:
-  name: dates
-  max_length: 32
-  buckets: [16]
-tokenizer:
-  name: character
-model:
-  name: transformer
-  num_encoder_layers: 1
-  num_decoder_layers: 1
-  hidden_dim: 32
-  intermediate_dim: 64
-  num_heads: 4
-train:
-  steps: 10
-  batch_tokens: 256
-  learning_rate: 1e-3
-  warmup: 4
-  validate_every: 10
-  save_every: 10
-"""
-DATA = "  name: dates\n  max_length: 32\n  buckets: [16]\n"
-MODEL = BASE[BASE.index("  name: transformer") : BASE.index("train:")]
-RNN = "  name: rnn_seq2seq\n  embedding_dim: 8\n  units: {units}\n"
-CLASSIFIER = "  name: rnn_classifier\n  embedding_dim: 8\n  units: 8\n"
-
-
-def edited(*changes: tuple[str, str]) -> str:
-    """BASE with each first text replaced by the second."""
-    text = BASE
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
-
-
-def cases() -> dict[str, list[tuple[str, str, list[str]]]]:
-    """group -> (title, broken recipe, lines that must be said), read from broken_recipes.txt."""
-    groups: dict[str, list[tuple[str, str, list[str]]]] = {}
-    for block in (Path(__file__).parent / "broken_recipes.txt").read_text(encoding="utf-8").split("\n\n")[1:]:
-        if block.startswith("=== "):
-            groups[block[4:]] = group = []
-            continue
-        lines = block.splitlines()
-        changes: list[tuple[str, str]] = []
-        for before, line in pairwise(lines):
-            if line[0] == "-" and before[0] != "-":
-                changes.append(("", ""))
-            if line[0] in "-+":
-                old, new = changes[-1]
-                text = line[2:] + "\n"
-                changes[-1] = (old + text, new) if line[0] == "-" else (old, new + text)
-        said = [line[2:] for line in lines if line[0] == ">"]
-        assert said and changes, block
-        group.append((lines[0][2:], edited(*changes), said))
-    return groups
-
-
-CASES = cases()
-ALL = [case for group in CASES.values() for case in group]
 
 
 def validate(*arguments: str) -> tuple[int, str, str]:
@@ -404,7 +344,7 @@ def test_diff(in_folder: Path) -> None:
 
 def test_data_dir_starts_at_the_file_that_says_it(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (in_folder / "recipes" / "sub").mkdir(parents=True)
-    text = edited((DATA, "  name: text\n  train: a.txt\n  val: b.txt\n"))
+    text = edited((DATA, "  name: text\n  train: a.txt\n  val: b.txt\n  target: copy\n"))
     Path("recipes/base.yaml").write_text(text, encoding="utf-8")
     Path("recipes/sub/top.yaml").write_text("extends: ../base.yaml\nname: top\n", encoding="utf-8")
     Path("recipes/sub/own.yaml").write_text("extends: ../base.yaml\ndata: {dir: texts}\n", encoding="utf-8")
@@ -445,9 +385,44 @@ WARNINGS = [
 ]
 
 
+OTHER_WARNINGS = [
+    (
+        LANGUAGE_MODEL,
+        ("name: character", "name: word"),
+        "7:9  tokenizer.name: warning: word splits at spaces alone",
+    ),
+    (
+        LANGUAGE_MODEL,
+        ("name: character", "name: character\n  normalization: nmt_nfkc"),
+        "8:18  tokenizer.normalization: warning: nmt_nfkc makes line breaks spaces",
+    ),
+    (
+        LANGUAGE_MODEL,
+        ("length: 32", "length: 32\n  buckets: [8]"),
+        "6:12  data.buckets: warning: all windows of a",
+    ),
+    (
+        LANGUAGE_MODEL,
+        ("tokenizer:", "decode: {temperature: 0, top_k: 5}\ntokenizer:"),
+        "6:23  decode.temperature: warning: 0 always takes",
+    ),
+    (LANGUAGE_MODEL, ("tokenizer:", "decode: {max_length: 99, top_p: 0.9}\ntokenizer:"), None),
+    (
+        TAGGER,
+        ("tokenizer:", "decode: {beams: 2}\ntokenizer:"),
+        "6:1  decode: warning: a tagger does not search",
+    ),
+]
+
+
+@pytest.mark.parametrize(("base", "change", "expected"), OTHER_WARNINGS)
+def test_warnings_of_other_tasks(base: str, change: tuple[str, str], expected: str | None) -> None:
+    test_warnings([change], expected, base)
+
+
 @pytest.mark.parametrize(("changes", "expected"), WARNINGS)
-def test_warnings(in_folder: Path, changes: list[tuple[str, str]], expected: str | None) -> None:
-    Path("odd.yaml").write_text(edited(*changes), encoding="utf-8")
+def test_warnings(changes: list[tuple[str, str]], expected: str | None, base: str = BASE) -> None:
+    Path("odd.yaml").write_text(edited(*changes, base=base), encoding="utf-8")
     code, out, err = validate("odd.yaml")
     assert (code, out) == (0, "odd.yaml  is valid\n")
     assert err.count("\n") == (expected is not None)
@@ -459,6 +434,13 @@ def test_every_rule_can_be_broken() -> None:
     shown = {line.split("  ", 1)[1].split(":")[0] for _, _, lines in ALL for line in lines if "  " in line}
     missing = {rule.key for rule in rules.ERRORS} - shown
     assert not missing - {"data.columns.text", "data.columns.label", "data.test"}
+
+
+def test_every_task_has_a_line_in_every_table() -> None:
+    names = set(get_args(Task))
+    assert names == set(tasks.METRICS) == set(tasks.ROLES) == set(READERS) == set(SAMPLES)
+    assert all(tasks.models_for(name) for name in names)
+    assert {task for fit in tasks.DATA_TASKS.values() for task in fit} == names
 
 
 def test_json_schema_agrees_with_the_reader(in_folder: Path) -> None:

@@ -18,7 +18,7 @@ def test_recipe(name: str) -> None:
     recipe = loaded.recipe
     assert recipe.name == name
     assert loaded.warnings == []
-    assert re.fullmatch(r"[a-z]+/[a-z0-9_]+(-[a-z]+)+-[a-z0-9]+", name), (
+    assert re.fullmatch(r"[a-z_]+/[a-z0-9_]+(-[a-z]+)+-[a-z0-9]+", name), (
         "<task>/<dataset>-<languages>-<model>-<size>"
     )
     assert name.split("/")[0] == recipe.task

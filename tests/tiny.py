@@ -32,6 +32,34 @@ tokenizer: {name: byte}
 model: {name: rnn_classifier, embedding_dim: 8, units: 8, dropout: 0.2}
 train: {steps: 6, batch_tokens: 256, learning_rate: 0.02, validate_every: 2, save_every: 2, log_every: 1, xla: false}
 """
+TAGGER = """\
+name: test/tags
+task: tagging
+data: {name: conllu, train: train.conllu, val: val.conllu, dir: DIR, max_length: 8}
+tokenizer: {name: word}
+model: {name: rnn_tagger, embedding_dim: 8, units: 8, character_dim: 4, crf: true, dropout: 0.2}
+train: {steps: 6, batch_tokens: 128, learning_rate: 0.02, validate_every: 2, save_every: 2, log_every: 1, xla: false}
+"""
+
+LANGUAGE_MODEL = """\
+name: test/rhyme
+task: language_modeling
+data: {name: text, train: train.text, val: val.text, dir: DIR, max_length: 16}
+tokenizer: {name: character}
+model: {name: rnn_language_model, embedding_dim: 8, units: 16, dropout: 0.2}
+train: {steps: 6, batch_tokens: 128, learning_rate: 0.02, validate_every: 2, save_every: 2, log_every: 1, xla: false,
+  samples: 2}
+decode: {max_length: 12, temperature: 0.8}
+"""
+RHYME = "Row, row, row your boat,\nGently down the stream.\nMerrily, merrily, 船, merrily,\nLife is but a dream.\n"
+TAGS = {"the": "DET", "my": "DET", "dog": "NOUN", "狗": "NOUN", "sees": "VERB", "hears": "VERB", ".": "PUNCT"}
+SENTENCES = [
+    "the dog sees my dog .",
+    "my 狗 hears the dog .",
+    "the 狗 sees",
+    ".",
+    "the dog hears my 狗 sees my dog .",
+]
 WORDS = {"warm": ["red", "orange", "yellow", "火"], "cold": ["blue", "teal", "navy", "蓝"]}
 
 
@@ -57,6 +85,37 @@ def classifier(folder: Path) -> Path:
     path = folder / "colours.yaml"
     path.write_text(CLASSIFIER.replace("DIR", str(folder)), encoding="utf-8")
     return path
+
+
+def tagger(folder: Path) -> Path:
+    """The file of a recipe for parts of speech, with its data; the last sentence is longer than max_length."""
+    for name, count in (("train", 60), ("val", 10)):
+        lines = []
+        for i in range(count):
+            for number, word in enumerate(SENTENCES[i % len(SENTENCES)].split(), 1):
+                lines.append(f"{number}\t{word}\t{word}\t{TAGS[word]}" + "\t_" * 6)
+            lines.append("")
+        (folder / f"{name}.conllu").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path = folder / "tags.yaml"
+    path.write_text(TAGGER.replace("DIR", str(folder)), encoding="utf-8")
+    return path
+
+
+def language_model(folder: Path) -> Path:
+    """The file of a recipe for a rhyme, with its data beside it."""
+    (folder / "train.text").write_text(RHYME * 20, encoding="utf-8")
+    (folder / "val.text").write_text(RHYME * 2, encoding="utf-8")
+    path = folder / "rhyme.yaml"
+    path.write_text(LANGUAGE_MODEL.replace("DIR", str(folder)), encoding="utf-8")
+    return path
+
+
+def split(recipe: Path, name: str):
+    """A split of a recipe's data."""
+    from zoo.data.datasets import load_dataset
+    from zoo.recipe import load_recipe
+
+    return load_dataset(load_recipe(recipe).recipe).splits()[name]
 
 
 def train(recipe: Path, run: Path, *overrides: str, fresh: bool = False):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoo.registry import register
+
 __version__ = "0.1.0"
-__all__ = ["from_recipe", "list_recipes", "load"]
+__all__ = ["from_recipe", "list_recipes", "load", "register"]
 
 
 def load(name_or_folder: str | Path, checkpoint: str = "best"):
@@ -38,4 +40,4 @@ def from_recipe(name_or_path: str | Path, *overrides: str):
     recipe = load_recipe(name_or_path, overrides).recipe
     dataset = load_dataset(recipe)
     tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(recipe.task))
-    return build_task(recipe, tokenizer, dataset.labels() if recipe.task == "classification" else None)
+    return build_task(recipe, tokenizer, dataset.labels(recipe.task))

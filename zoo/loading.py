@@ -9,7 +9,7 @@ from zoo import hub
 from zoo.data.tokenizers import Tokenizer
 from zoo.errors import UserError
 from zoo.recipe import load_recipe
-from zoo.tasks import Task, build_task
+from zoo.tasks import TASKS, Task, build_task
 from zoo.training.run_folder import RunFolder
 
 
@@ -28,9 +28,7 @@ def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
     if not weights.exists():
         raise UserError(f"{folder.path}: no {weights.name} yet; train with `zoo train {recipe.name}`")
     tokenizer = Tokenizer.load(folder.tokenizer)
-    labels = None
-    if recipe.task == "classification":
-        labels = _read_labels(folder.labels)
+    labels = _read_labels(folder.labels) if TASKS[recipe.task].needs_labels else None
     task = build_task(recipe, tokenizer, labels)
     try:
         task.model.load_weights(weights)
@@ -48,5 +46,5 @@ def _read_labels(path: Path) -> list[str]:
     except (OSError, ValueError):
         labels = None
     if not (labels and isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
-        raise UserError(f"{path}: missing or damaged; a classifier needs the names of its labels")
+        raise UserError(f"{path}: missing or damaged; the model needs the names of its labels")
     return labels

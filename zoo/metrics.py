@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,62 @@ def score_classification(
         "macro_f1": float(np.mean(present)),
         "per_class": per_class,
     }
+
+
+def score_tagging(
+    predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of predicted tags, one list a sentence, as long as the sentence.
+
+    Args:
+        labels: as for `score_classification`.
+
+    Returns: `accuracy`, `macro_f1` and `per_class` of all words, as `score_classification` gives them for
+        texts; `exact_match`, the share of sentences whose tags are all right; `words`, their number.
+    """
+    _same_length(predicted, gold)
+    for i, (one, other) in enumerate(zip(predicted, gold, strict=True)):
+        if len(one) != len(other):
+            raise ValueError(f"sentence {i}: {len(one)} tags for {len(other)} words")
+    words = score_classification([*chain(*predicted)], [*chain(*gold)], labels)
+    right = sum(list(one) == list(other) for one, other in zip(predicted, gold, strict=True))
+    per_class = words.pop("per_class")
+    return {
+        **words,
+        "exact_match": _percent(right, len(gold)),
+        "words": sum(map(len, gold)),
+        "per_class": per_class,
+    }
+
+
+def score_language_model(nats: float, tokens: int, texts: Sequence[str]) -> dict[str, Any]:
+    """Figures of how well the next token is foretold.
+
+    Args:
+        nats: sum of -log p (natural logarithm) over all tokens.
+        tokens: how many were predicted, the end marks between documents among them.
+        texts: the raw documents that the tokens stand for.
+
+    Returns: `loss`, nats a token; `perplexity`, exp(loss); `bits_per_byte` and `bits_per_character`, all bits
+        (nats / log 2) over the bytes in UTF-8 and over the characters (code points) of the raw documents;
+        `tokens`. Loss and perplexity depend on the tokenizer; bits can be compared between tokenizers, as long
+        as these lose nothing: what becomes `<unk>` is foretold too cheaply.
+    """
+    loss = nats / max(tokens, 1)
+    return {
+        "loss": loss,
+        "perplexity": perplexity(loss),
+        "bits_per_byte": nats
+        / math.log(2)
+        / max(sum(len(text.encode("utf-8", "replace")) for text in texts), 1),
+        "bits_per_character": nats / math.log(2) / max(sum(map(len, texts)), 1),
+        "tokens": tokens,
+    }
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss); infinite where that is no number of a computer's."""
+    return math.exp(loss) if loss < 700.0 else math.inf
 
 
 def _percent(part: int, whole: int) -> float:

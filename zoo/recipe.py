@@ -15,10 +15,11 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from zoo import hub
+from zoo import hub, user_code
 from zoo.config import Recipe, rules
 from zoo.config.data import Files, Named
 from zoo.config.explain import explain
+from zoo.config.own import recipe_class
 from zoo.errors import UserError
 from zoo.yaml_strict import Node, Place, Problem, StrictLoader, decode_file, dotted, parse_yaml, read_document
 
@@ -38,13 +39,15 @@ class LoadedRecipe:
     """Lines to print: what is allowed but probably not meant."""
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+def load_recipe(
+    name_or_path: str | Path, overrides: Sequence[str] = (), allow_code: bool = False
+) -> LoadedRecipe:
     """The recipe of a name or file, with overrides such as `train.steps=200`; a UserError holds all mistakes.
 
     `extends: other` (a name, or a path relative to the file) reads another recipe first and lays this one
     over it: mappings are merged key by key, lists and values replaced, and a section whose `name` changes is
     replaced whole. `expect` is not inherited: a score belongs to one recipe. A relative `data.dir` starts at
-    the file that says it.
+    the file that says it, and so do `imports`, which are run only where code is allowed.
     """
     path = _find(name_or_path)
     shown = str(name_or_path) if Path(name_or_path) == path else _short(path)
@@ -53,14 +56,17 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Load
     problems = chain.problems
     if tree is not None:
         tree = _merge(tree, _override_tree(overrides, problems))
-        recipe = _check(tree, problems)
+        before = len(problems)
+        imports = _run_imports(tree, allow_code or user_code.allowed(), problems)
+        # What a file that did not run would have registered is no mistake of the recipe.
+        recipe = _check(tree, problems) if len(problems) == before else None
     if problems or tree is None or recipe is None:
         raise UserError(*_sorted_lines(problems, [*chain.files, *map(_override_place, overrides)]))
     warnings = [
         str(Problem(_place(tree, tuple(key.split("."))), key, f"warning: {says}"))
         for key, says in rules.warnings(recipe)
     ]
-    recipe = _with_data_dir(recipe, tree)
+    recipe = _with_data_dir(recipe, tree).model_copy(update={"imports": imports})
     return LoadedRecipe(recipe, path, chain.text, tuple(overrides), warnings)
 
 
@@ -265,6 +271,27 @@ def _override_tree(overrides: Sequence[str], problems: list[Problem]) -> Node:
     return root
 
 
+def _run_imports(tree: Node, allowed: bool, problems: list[Problem]) -> list[Path]:
+    """Runs the files of `imports`, each relative to the file that names it; returns where they are."""
+    said = tree.child("imports")
+    items = said.value if said is not None and isinstance(said.value, list) else []
+    found = []
+    for number, item in enumerate(items):
+        if not isinstance(item.value, str):
+            return []  # the schema says so
+        start = Path(item.place.file).parent if item.place.line else Path()
+        path = Path(os.path.abspath(start / Path(item.value).expanduser()))
+        if not allowed:
+            problems.append(Problem(item.place, f"imports.{number}", user_code.refusal(item.value)))
+            continue
+        try:
+            user_code.run(path)
+            found.append(path)
+        except UserError as error:
+            problems += [Problem(item.place, f"imports.{number}", text) for text in error.problems]
+    return found
+
+
 # --- checking -------------------------------------------------------------------------------------
 
 
@@ -281,7 +308,7 @@ def _check(tree: Node, problems: list[Problem]) -> Recipe | None:
             Problem(_place(tree, path), dotted(path), "expected a number that is finite: write one")
         )
     try:
-        recipe = Recipe.model_validate(plain)
+        recipe = recipe_class().model_validate(plain)
         bad = endless
     except ValidationError as error:
         found = explain(error, plain)
@@ -290,7 +317,7 @@ def _check(tree: Node, problems: list[Problem]) -> Recipe | None:
             if path not in endless:
                 at_key = message.startswith("unknown key")
                 problems.append(Problem(_place(tree, path, at_key), dotted(path), message))
-        recipe = _construct(Recipe, plain, bad)
+        recipe = _construct(recipe_class(), plain, bad)
     for key, says in rules.errors(recipe, whole=not bad):
         problems.append(Problem(_place(tree, tuple(key.split("."))), key, says))
     return None if problems else recipe

@@ -16,9 +16,13 @@ from typing import Any
 from zoo.errors import UserError
 
 MODELS = {
-    "rnn_classifier": "zoo.models.rnn:RNNClassifier",
+    "rnn_language_model": "zoo.models.rnn_language_model:RNNLanguageModel",
+    "rnn_classifier": "zoo.models.rnn_classifier:RNNClassifier",
+    "rnn_tagger": "zoo.models.rnn_tagger:RNNTagger",
     "rnn_seq2seq": "zoo.models.seq2seq:RNNSeq2Seq",
     "transformer": "zoo.models.transformer:Transformer",
+    "transformer_classifier": "zoo.models.transformer_classifier:TransformerClassifier",
+    "textcnn": "zoo.models.textcnn:TextCNN",
 }
 
 DATASETS = {
@@ -47,6 +51,35 @@ TOKENIZERS = {
 }
 
 
+REGISTERED: dict[str, dict[str, Any]] = {"model": {}, "layer": {}}
+"""What files of the user's own have registered: kind -> name -> class."""
+
+
+def register(kind: str, name: str, **example: Any):
+    """Class decorator: makes a model of one's own known to recipes, and a model or layer to `zoo test`.
+
+    Args:
+        kind: "model" or "layer".
+        name: what recipes say, such as `model: {name: my_model}`.
+        example: of a layer, how a small one is made and called; see docs/your-own-layers.md.
+    """
+    if kind not in REGISTERED:
+        raise UserError(f"cannot register a {kind}: {' or '.join(REGISTERED)}")
+    if name in (MODELS if kind == "model" else __getattr__("LAYERS")):
+        raise UserError(f"the {kind} '{name}' comes with the zoo: choose another name")
+
+    def decorate(cls):
+        if kind == "model" and not hasattr(cls, "task"):
+            raise UserError(
+                f"{cls.__name__}: derive it from a kind of model in zoo.models.base, such as Classifier"
+            )
+        cls.zoo_example = example
+        REGISTERED[kind][name] = cls
+        return cls
+
+    return decorate
+
+
 def __getattr__(name: str) -> Any:
     if name == "LAYERS":
         return {layer: f"zoo.layers.{module}:{layer}" for layer, module, _ in documented_layers()}
@@ -60,6 +93,8 @@ def table(kind: str) -> dict[str, str]:
 
 def resolve(kind: str, name: str) -> Any:
     """The class or function behind a name; imports its module."""
+    if name in REGISTERED.get(kind, {}):
+        return REGISTERED[kind][name]
     known = table(kind)
     if name not in known:
         raise UserError(unknown(kind, name, known))

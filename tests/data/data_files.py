@@ -10,17 +10,22 @@ TRANSLATE = {"source": 0, "target": 1}
 CLASSIFY = {"text": 0, "label": 1}
 
 
+MODELS = {
+    "language_modeling": "rnn_language_model",
+    "classification": "rnn_classifier",
+    "tagging": "rnn_tagger",
+    "translation": "rnn_seq2seq",
+}
+
+
 def write_recipe(folder: Path, task: str = "translation", **data) -> Path:
     """A recipe beside its data files."""
-    if task == "translation":
-        model = {"name": "rnn_seq2seq", "embedding_dim": 8, "units": 8}
-    else:
-        model = {"name": "rnn_classifier", "embedding_dim": 8, "units": 8}
+    model = {"name": MODELS[task], "embedding_dim": 8, "units": 8}
     recipe = {
         "name": "test/files",
         "task": task,
         "data": data,
-        "tokenizer": {"name": "byte"},
+        "tokenizer": {"name": "word" if task == "tagging" else "byte"},
         "model": model,
         "train": {
             "steps": 10,
@@ -45,7 +50,8 @@ def put(folder: Path, **files: str | bytes) -> None:
 GOOD = "a\tb\nc\td\n"
 PAIRS = {"name": "tsv", "train": "t.tsv", "val": "v.tsv", "columns": TRANSLATE}
 LABELS = {"name": "tsv", "train": "t.tsv", "val": "v.tsv", "columns": CLASSIFY}
-LINES = {"name": "text", "train": "t.txt", "val": "v.txt"}
+LINES = {"name": "text", "train": "t.txt", "val": "v.txt", "target": "copy"}
+DOCUMENTS = LINES | {"target": "next"}
 PARALLEL = {
     "name": "parallel",
     "train": {"source": "t.en", "target": "t.de"},

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from data_files import LABELS, LINES, PAIRS, put, write_recipe
+from data_files import DOCUMENTS, LABELS, LINES, PAIRS, WORDS, put, write_recipe
 from zoo.cli import main
 from zoo.cli.data import histogram
 
@@ -73,6 +73,44 @@ def test_unknown_words_are_warned_of(tmp_path):
     assert any("50.0% of the source tokens of val are unknown" in warning for warning in facts["warnings"])
 
 
+def test_words_with_their_tags(tmp_path):
+    def conllu(*words: str) -> str:
+        rows = [word.split("/") for word in words]
+        return "".join(f"{i}\t{w}\t_\t{t}\t_\t_\t_\t_\t_\t_\n" for i, (w, t) in enumerate(rows, 1)) + "\n"
+
+    train = conllu("the/DET", "dog/NOUN", "runs/VERB") * 3 + conllu("one/DET", "bird/NOUN")
+    put(tmp_path, t__conllu=train, v__conllu=conllu("the/DET", "cat/NOUN"))
+    recipe = str(write_recipe(tmp_path, "tagging", **WORDS))
+    result = run(recipe, "--samples", "1")
+    for part in (
+        "train  4 rows, 11 tokens",
+        "the/DET dog/NOUN runs/VERB\n    ▁the ▁dog ▁runs",
+        "\ntag\n  DET ",
+    ):
+        assert part in result.stdout
+    assert (
+        "50.0% of the source tokens of val are unknown to the tokenizer, but none of train" in result.stderr
+    )
+    facts = json.loads(run(recipe, "tokenizer.vocabulary_size=8", "--json").stdout)
+    assert facts["labels"] == {"DET": 4, "NOUN": 4, "VERB": 3}
+    assert facts["lengths"]["source"][0]["texts"] == 4 and facts["same_rate"] is None
+    assert facts["samples"][0]["tags"] == ["DET", "NOUN", "VERB"]
+    assert facts["warnings"] == []
+
+
+def test_a_text_to_go_on_with(tmp_path):
+    put(tmp_path, t__txt="To be,\n\n  or not\n" * 20, v__txt="to be 三\n")
+    recipe = str(write_recipe(tmp_path, "language_modeling", **DOCUMENTS))
+    result = run(recipe, "tokenizer.name=character", "--samples", "3")
+    assert "train  1 document, 340 tokens\nval    1 document, 8 tokens\n" in result.stdout
+    assert "lines: train 60, val 1" in result.stdout
+    assert "first lines\n  To be,\n    T o ▁ b e ,\n\n\n    or not\n    ▁ ▁ o r" in result.stdout
+    assert "4x64  (rows x tokens)" in result.stdout
+    facts = json.loads(run(recipe, "tokenizer.name=character", "--json").stdout)
+    assert facts["unknown_rate"]["source"] > 0.1 and facts["over_max_length"] is None
+    assert any("none of train" in warning for warning in facts["warnings"])
+
+
 def test_generated_dates_need_no_warning():
     facts = json.loads(
         run("translation/dates-multi-lstm-tiny", "data.train=300", "data.val=50", "--json").stdout
@@ -82,7 +120,7 @@ def test_generated_dates_need_no_warning():
 
 def test_copying_is_no_reason_to_warn(tmp_path):
     put(tmp_path, t__txt="a\nb\n", v__txt="c\n")
-    facts = json.loads(run(str(write_recipe(tmp_path, **LINES, target="copy")), "--json").stdout)
+    facts = json.loads(run(str(write_recipe(tmp_path, **LINES)), "--json").stdout)
     assert facts["same_rate"] == 1.0
     assert facts["warnings"] == []
 

@@ -15,9 +15,9 @@ from zoo.config.tokenizer import Byte
 from zoo.data import encoded as encoded_module
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
-from zoo.data.objectives import BOS_ID, EOS_ID, IGNORE, OBJECTIVES, UNK_ID
-from zoo.data.pipeline import Batches
-from zoo.data.tokenizers import Tokenizer, train_tokenizer
+from zoo.data.objectives import IGNORE
+from zoo.data.pipeline import Batches, make_batches, one_batch
+from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer, train_tokenizer
 from zoo.errors import UserError
 
 BYTES = train_tokenizer(Byte(name="byte"), [])
@@ -53,7 +53,7 @@ def numbered(rows: int) -> Split:
 
 def make(split: Split, training: bool = True, labels=None, **keywords) -> Batches:
     task = "classification" if labels else "translation"
-    return Batches(recipe(task, **keywords), encode_split(split, BYTES, labels, cache=False), training)
+    return Batches(recipe(task, **keywords), encode_split(split, BYTES, task, labels, cache=False), training)
 
 
 def texts(batch) -> list[str]:
@@ -182,11 +182,11 @@ def test_labels_are_the_targets_one_ahead_of_the_inputs() -> None:
     ids = {letter: BYTES.encode(letter)[0] for letter in "abcxyz"}
     order = [texts(batch).index("ab"), texts(batch).index("c")]
     source, target = batch.inputs["encoder_token_ids"][order], batch.inputs["decoder_token_ids"][order]
-    assert source.tolist() == [[ids["a"], ids["b"], EOS_ID, 0], [ids["c"], EOS_ID, 0, 0]]
-    assert target.tolist() == [[BOS_ID, ids["x"], ids["y"], ids["z"]], [BOS_ID, 0, 0, 0]]
+    assert source.tolist() == [[ids["a"], ids["b"], EOS, 0], [ids["c"], EOS, 0, 0]]
+    assert target.tolist() == [[BOS, ids["x"], ids["y"], ids["z"]], [BOS, 0, 0, 0]]
     assert batch.labels[order].tolist() == [
-        [ids["x"], ids["y"], ids["z"], EOS_ID],
-        [EOS_ID, IGNORE, IGNORE, IGNORE],
+        [ids["x"], ids["y"], ids["z"], EOS],
+        [EOS, IGNORE, IGNORE, IGNORE],
     ]
     assert batch.tokens == 5
 
@@ -196,7 +196,7 @@ def test_rows_that_only_fill_up_hold_a_token_and_no_label() -> None:
         batch = make(split, labels=labels).batch(0)
         source = next(iter(batch.inputs.values()))
         assert len(source) > 1
-        assert source[1:].tolist() == [[UNK_ID, 0, 0, 0]] * (len(source) - 1)
+        assert source[1:].tolist() == [[UNK, 0, 0, 0]] * (len(source) - 1)
         assert (batch.labels[1:] == IGNORE).all()
         assert all((x[:, 0] > 0).all() for x in batch.inputs.values()), "a GPU kernel refuses empty rows"
         # Counted: labels of a translator, input of a classifier; never what fills up.
@@ -217,16 +217,16 @@ def test_long_rows_are_left_out_of_training_and_cut_in_validation() -> None:
         for source, labels in zip(batch.inputs["encoder_token_ids"], batch.labels, strict=True):
             if (labels != IGNORE).any():
                 found[BYTES.decode(source.tolist())] = labels[labels != IGNORE].tolist()
-                assert EOS_ID in source
+                assert EOS in source
     assert set(found) == {"a" * 15, "b" * 15, "c", "ok"}
-    assert found["c"] == [*BYTES.encode("y" * 15), EOS_ID]
+    assert found["c"] == [*BYTES.encode("y" * 15), EOS]
 
 
 def test_an_empty_text_is_one_unk() -> None:
-    rows = encode_split(Split(["", "a"], ["", "b"]), BYTES, None, cache=False)
-    assert rows.sources[0].tolist() == [UNK_ID] and rows.targets[0].tolist() == []
+    rows = encode_split(Split(["", "a"], ["", "b"]), BYTES, "translation", cache=False)
+    assert rows.sources[0].tolist() == [UNK] and rows.targets[0].tolist() == []
     batch = make(Split([""], ["b"])).batch(0)
-    assert batch.inputs["encoder_token_ids"][0].tolist() == [UNK_ID, EOS_ID, 0, 0]
+    assert batch.inputs["encoder_token_ids"][0].tolist() == [UNK, EOS, 0, 0]
 
 
 def test_padding_share_of_an_example_by_hand() -> None:
@@ -250,11 +250,19 @@ def test_padding_share_is_that_of_the_batches() -> None:
     assert batches.padding_share() == pytest.approx(1 - tokens / places)
 
 
-def test_every_objective_has_the_same_call() -> None:
-    for objective in OBJECTIVES.values():
-        batch = objective([[5, 6]], [[1]], 2, 4, 4)
-        assert batch.shape == (*(x.shape for x in batch.inputs.values()), batch.labels.shape)
-        assert (batch.labels != IGNORE).any() and batch.tokens > 0
+def test_one_batch_has_all_rows_in_their_order() -> None:
+    split = numbered(30)
+    encoded = encode_split(split, BYTES, "translation", cache=False)
+    batch = one_batch(recipe(), encoded)
+    assert texts(batch) == [source[:15] for source in split.sources]
+    assert batch.shape == ((30, 16), (30, 13), (30, 13))
+
+
+def test_no_row_short_enough_is_an_error() -> None:
+    encoded = encode_split(Split(["a" * 20], ["b"]), BYTES, "translation", cache=False)
+    with pytest.raises(UserError, match=r"every training row is longer than data\.max_length 16: raise it"):
+        make_batches(recipe(), encoded, training=True)
+    assert len(make_batches(recipe(), encoded, training=False)) == 1
 
 
 # --- the cache ---
@@ -268,9 +276,9 @@ def cache(tmp_path, monkeypatch):
 
 def test_a_second_call_reads_what_the_first_wrote(cache, monkeypatch) -> None:
     split = Split(["eins", "", "三月 🙂"], ["one", "", "March"])
-    first = encode_split(split, BYTES, None)
+    first = encode_split(split, BYTES, "translation")
     monkeypatch.setattr(Tokenizer, "encode_batch", lambda *_: pytest.fail("encoded again"))
-    second = encode_split(split, BYTES, None)
+    second = encode_split(split, BYTES, "translation")
     for one, two in ((first.sources, second.sources), (first.targets, second.targets)):
         assert [row.tolist() for row in one] == [row.tolist() for row in two]
     assert isinstance(second.sources.ids, np.memmap)
@@ -280,35 +288,38 @@ def test_a_second_call_reads_what_the_first_wrote(cache, monkeypatch) -> None:
 
 def test_a_damaged_entry_is_made_again(cache) -> None:
     split = Split(["ab", "c"], ["x", "y"])
-    encode_split(split, BYTES, None)
+    encode_split(split, BYTES, "translation")
     (path,) = cache.glob("*/sources.offsets.npy")
     path.write_bytes(path.read_bytes()[:70])
-    assert encode_split(split, BYTES, None).sources[0].tolist() == BYTES.encode("ab")
+    assert encode_split(split, BYTES, "translation").sources[0].tolist() == BYTES.encode("ab")
     assert len(path.read_bytes()) > 70
 
 
 def test_targets_that_are_all_empty_can_be_kept(cache) -> None:
     for _ in range(2):
-        assert encode_split(Split(["a"], [""]), BYTES, None).targets.lengths.tolist() == [0]
+        assert encode_split(Split(["a"], [""]), BYTES, "translation").targets.lengths.tolist() == [0]
 
 
 def test_the_key_knows_texts_tokenizer_and_labels(cache) -> None:
     from zoo.config.tokenizer import Character
 
     other = train_tokenizer(Character(name="character"), ["abxy"] * 3)
+    one, two = Split(["a", "b"], ["x", "y"]), Split(["a", "b"], ["x", "x"])
     rows = [
-        (Split(["a", "b"], ["x", "y"]), BYTES, None),
-        (Split(["a", "b"], ["x", "x"]), BYTES, None),
-        (Split(["b", "a"], ["x", "y"]), BYTES, None),
-        (Split(["ab", ""], ["x", "y"]), BYTES, None),
-        (Split(["a", "b"], ["x", "y"]), other, None),
-        (Split(["a", "b"], ["x", "y"]), BYTES, ["x", "y"]),
-        (Split(["a", "b"], ["x", "y"]), BYTES, ["y", "x"]),
+        (one, BYTES, "translation"),
+        (two, BYTES, "translation"),
+        (Split(["b", "a"], ["x", "y"]), BYTES, "translation"),
+        (Split(["ab", ""], ["x", "y"]), BYTES, "translation"),
+        (one, other, "translation"),
+        (one, BYTES, "classification", ["x", "y"]),
+        (one, BYTES, "classification", ["y", "x"]),
+        (one, BYTES, "tagging", ["x", "y"]),
+        (one, BYTES, "language_modeling"),
     ]
     found = [encode_split(*row) for row in rows]
     assert len(list(cache.iterdir())) == len(rows)
-    assert [row.tolist() for row in found[-2].targets] == [[0], [1]]
-    assert [row.tolist() for row in found[-1].targets] == [[1], [0]]
+    assert [row.tolist() for row in found[5].targets] == [[0], [1]]
+    assert [row.tolist() for row in found[6].targets] == [[1], [0]]
 
 
 def test_the_slower_of_two_leaves_nothing_behind(cache, monkeypatch) -> None:
@@ -323,14 +334,14 @@ def test_the_slower_of_two_leaves_nothing_behind(cache, monkeypatch) -> None:
         rename(beside, folder)
 
     monkeypatch.setattr(encoded_module.os, "rename", late)
-    assert encode_split(Split(["a"], ["b"]), BYTES, None).sources[0].tolist() == BYTES.encode("a")
+    assert encode_split(Split(["a"], ["b"]), BYTES, "translation").sources[0].tolist() == BYTES.encode("a")
     assert len(list(cache.iterdir())) == 1
 
 
 def test_two_processes_leave_one_folder(cache) -> None:
     program = """
 from test_pipeline import BYTES, encode_split, numbered
-print(len(encode_split(numbered(20000), BYTES, None)))
+print(len(encode_split(numbered(20000), BYTES, 'translation')))
 """
     environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
     command = [sys.executable, "-c", program]
@@ -343,7 +354,7 @@ def test_a_cache_that_cannot_be_written_is_named(cache, monkeypatch) -> None:
     cache.parent.mkdir()
     cache.write_text("a file where the folder should be")
     with pytest.raises(UserError, match=r"cannot write the cache .*ids.*set ZOO_CACHE to a folder of yours"):
-        encode_split(Split(["a"], ["b"]), BYTES, None)
+        encode_split(Split(["a"], ["b"]), BYTES, "translation")
 
     cache.unlink()
 
@@ -352,4 +363,4 @@ def test_a_cache_that_cannot_be_written_is_named(cache, monkeypatch) -> None:
 
     monkeypatch.setattr(encoded_module.tempfile, "mkdtemp", refused)
     with pytest.raises(UserError, match="Permission denied; set ZOO_CACHE"):
-        encode_split(Split(["a"], ["b"]), BYTES, None)
+        encode_split(Split(["a"], ["b"]), BYTES, "translation")

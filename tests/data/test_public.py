@@ -29,6 +29,8 @@ PAIRS = {
 
 
 def load(section, task: str = "translation") -> Dataset:
+    if getattr(section, "target", None) == "next":
+        task = "language_modeling"
     return load_dataset(SimpleNamespace(data=section, task=task))
 
 
@@ -98,7 +100,7 @@ def test_order_of_the_places(places, monkeypatch):
         (places / folder).mkdir(parents=True)
         (places / folder / "input.txt").write_text(folder + "\n" + SHAKESPEARE)
         keys = {"dir": places / "mine"} if folder == "mine" else {}
-        assert load(shakespeare(**keys)).train.sources[0] == folder
+        assert load(shakespeare(**keys)).train.sources[0].split("\n")[0] == folder
     with pytest.raises(UserError, match=r"data\.dir: no folder"):
         load(shakespeare(dir=places / "nowhere"))
 
@@ -144,12 +146,10 @@ def test_trec_is_converted_from_latin1(monkeypatch):
     publish(monkeypatch, "trec", files, upstream)
     dataset = load(sections.TREC(name="trec"), "classification")
     assert dataset.train.sources[0] == "What N is 0 caf\u00e9s ?"
-    assert dataset.labels() == ["DESC", "NUM"]
+    assert dataset.labels("classification") == ["DESC", "NUM"]
     assert len(dataset.val) == 2 and not set(dataset.val.sources) & set(dataset.train.sources)
-    assert load(sections.TREC(name="trec", labels="fine"), "classification").labels() == [
-        "DESC:def",
-        "NUM:count",
-    ]
+    fine = load(sections.TREC(name="trec", labels="fine"), "classification")
+    assert fine.labels("classification") == ["DESC:def", "NUM:count"]
 
 
 def test_ud_is_reduced_to_the_columns_that_are_read(monkeypatch):
@@ -191,7 +191,8 @@ REAL = [
     ("trec", {}, (4_921, 531, 500)),
     ("trec", {"labels": "fine"}, (4_921, 531, 500)),
     ("ud_ewt", {}, (12_544, 2_001, 2_077)),
-    ("tinyshakespeare", {}, (29_242, 3_536)),
+    ("tinyshakespeare", {}, (1, 1)),
+    ("tinyshakespeare", {"target": "reverse"}, (29_242, 3_536)),
 ]
 SECTIONS = {
     "multi30k": sections.Multi30k,
@@ -218,11 +219,16 @@ def test_real_data(name, keys, rows, monkeypatch):
         assert sum(counts["multi-word ranges skipped"].values()) == 3_327
         assert sum(counts["empty nodes skipped"].values()) == 43
         assert all(len(a.split(" ")) == len(b.split(" ")) for a, b in dataset.train)
+        assert len(dataset.labels("tagging")) == 17
+    if name == "tinyshakespeare" and not keys:
+        text = (Path(ZOO_DATA) / name / "input.txt").read_text(encoding="utf-8")
+        assert dataset.train.sources[0] + dataset.val.sources[0] == text
+        assert len(dataset.train.sources[0]) == int(0.9 * len(text))  # as nanoGPT cuts it
     if name == "sst2":
-        assert dataset.labels() == ["negative", "positive"]
+        assert dataset.labels(task) == ["negative", "positive"]
         assert counts["rows whose text is in train too"] == {"test": 2}
     if name == "trec":
-        assert len(dataset.labels()) == (50 if keys else 6)
+        assert len(dataset.labels(task)) == (50 if keys else 6)
         assert counts["rows whose text is in train too"] == {"test": 10}
         assert any("ð" in text for text in dataset.train.sources + dataset.val.sources)
     if keys == {"source": "en", "target": "de"}:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from data_files import (
+    DOCUMENTS,
     GOOD,
     LABELED,
     LABELS,
@@ -239,6 +240,30 @@ BROKEN = {
         {"t__conllu": TAGGED + "# text = Go\n1\tGo\n\n", "v__conllu": TAGGED},
         ["t.conllu:6: no column 'upos'"],
     ),
+    "tag only in val": (
+        "tagging",
+        WORDS,
+        {"t__conllu": TAGGED, "v__conllu": TAGGED.replace("ADV", "PART")},
+        ["data.val: tag 'PART' (1 words) is not in train"],
+    ),
+    "one tag": (
+        "tagging",
+        WORDS,
+        {"t__conllu": TAGGED.replace("ADV", "VERB"), "v__conllu": TAGGED},
+        ["data.train: only one tag, 'VERB'; a tagger needs two or more"],
+    ),
+    "nothing but white space": (
+        "language_modeling",
+        DOCUMENTS,
+        {"t__txt": "\n \n\r\n", "v__txt": "x\n"},
+        ["data: the train split is empty"],
+    ),
+    "text shorter than a window": (
+        "language_modeling",
+        DOCUMENTS,
+        {"t__txt": "a few bytes\n", "v__txt": "x\n"},
+        ["data.train: the text has 12 tokens, fewer than one window of data.max_length (64)", "lower"],
+    ),
     "CoNLL-U with an empty column": (
         "translation",
         WORDS | {"target": "xpos"},
@@ -352,7 +377,7 @@ def test_jsonl_labels_may_be_numbers(tmp_path):
     put(tmp_path, v__jsonl='{"text": "so", "label": "1", "id": 3}\n')
     dataset = load(tmp_path, "classification", **OBJECTS)
     assert list(dataset.train) == [("gut", "1"), ("schlecht", "0")]
-    assert dataset.labels() == ["0", "1"]
+    assert dataset.labels("classification") == ["0", "1"]
 
 
 def test_labeled_lines(tmp_path):
@@ -373,6 +398,7 @@ def test_conllu_skips_ranges_and_empty_nodes(tmp_path):
     assert list(dataset.train) == [("do n't 10\u00a0000", "AUX PART NUM")]
     assert dataset.report.counts["multi-word ranges skipped"] == {"train": 1}
     assert dataset.report.counts["empty nodes skipped"] == {"train": 1}
+    assert dataset.report.counts["words with a space inside, made a no-break space"] == {"train": 1}
     lemmas = load(tmp_path, **WORDS | {"source": "lemma", "target": "form"})
     assert lemmas.train.sources == ["do not 10\u00a0000"]
 
@@ -380,7 +406,7 @@ def test_conllu_skips_ranges_and_empty_nodes(tmp_path):
 def test_text_copied_and_reversed(tmp_path):
     put(tmp_path, t__txt="to be or not\n我爱你\n", v__txt="x y\n")
     assert load(tmp_path, **LINES).train.targets == ["to be or not", "我爱你"]
-    assert load(tmp_path, target="reverse", **LINES).train.targets == ["not or be to", "你爱我"]
+    assert load(tmp_path, **LINES | {"target": "reverse"}).train.targets == ["not or be to", "你爱我"]
     assert reverse("e\u0301a") == "ae\u0301"
 
 
@@ -388,3 +414,34 @@ def test_many_labels_are_warned_of(tmp_path):
     put(tmp_path, t__tsv="".join(f"x\tlabel {n}\n" for n in range(40)), v__tsv="y\tlabel 3\n")
     dataset = load(tmp_path, "classification", **LABELS)
     assert any("is the label column the right one?" in warning for warning in dataset.report.warnings)
+
+
+def test_tags_of_words(tmp_path):
+    put(tmp_path, t__conllu=TAGGED.replace("on\ton", "on \u2003 top\ton"), v__conllu=TAGGED)
+    dataset = load(tmp_path, "tagging", **WORDS)
+    assert list(dataset.train) == [("Go on\u00a0top", "VERB ADV")]
+    assert dataset.labels("tagging") == ["ADV", "VERB"]
+    assert dataset.labels("translation") is None
+    assert dataset.tokenizer_texts("tagging") == ["Go on\u00a0top"]
+
+
+def test_documents_are_exactly_as_they_are(tmp_path):
+    text = "\n  To be,\tor not\n\n\nto be\u2028.\x0c \n\n"
+    put(tmp_path, t__txt=text, v__txt="a\r\nb\r")
+    dataset = load(tmp_path, "language_modeling", **DOCUMENTS)
+    assert (dataset.train.sources, dataset.train.targets) == ([text], [""])
+    assert dataset.val.sources == ["a\nb\r"]
+    assert dataset.report.counts == {
+        "line ends \\r\\n, made \\n": {"val": 1},
+        "control characters (NUL ...) and U+FFFD, kept": {"train": 1, "val": 1},
+        "documents": {"train": 1, "val": 1},
+        "lines": {"train": 6, "val": 2},
+        "characters": {"train": len(text), "val": 4},
+    }
+    assert dataset.labels("language_modeling") is None
+
+
+def test_a_document_that_stands_twice_is_counted(tmp_path):
+    put(tmp_path, t__txt="the same\n" * 9, v__txt="the same\n" * 9)
+    dataset = load(tmp_path, "language_modeling", **DOCUMENTS)
+    assert dataset.report.counts["documents that are in train too"] == {"val": 1}

@@ -169,6 +169,25 @@ def test_no_training_line_is_dropped(name):
         assert "ю" in "".join(tokenizer.pieces)
 
 
+DOCUMENTS = {
+    "a long one": "To be,\nor not.\n\n  Exit\t\n" * 200,
+    "breaks at its ends alone": "\n" + "word " * 250 + "\n",
+    "a break behind every piece that is cut": ("x" * 999 + "\n") * 3,
+    "nothing but breaks in a row": "ab" + "\n" * 2500 + "cd\r",
+    "Chinese": "第一行\n第二行\n\n" * 300,
+}
+
+
+@pytest.mark.parametrize("text", DOCUMENTS.values(), ids=DOCUMENTS)
+@pytest.mark.parametrize("name", ["character", "byte", "bpe", "unigram"])
+def test_line_breaks_of_documents_round_trip(name, text):
+    tokenizer = train_tokenizer(KINDS[name], [*CORPUS, text] if name in ("bpe", "unigram") else [text])
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text and tokenizer.unk_id not in ids
+    if name == "character":
+        assert len(ids) == len(text) and "\n" in tokenizer.pieces
+
+
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
 def test_a_vocabulary_size_that_does_not_fit(model_type):
     def train(size: int) -> Tokenizer:

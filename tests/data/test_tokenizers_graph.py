@@ -8,8 +8,10 @@ import pytest
 import tensorflow as tf
 
 from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
+from zoo.data.reading import read_words
 from zoo.data.tokenizers import train_tokenizer
 from zoo.data.tokenizers_graph import GraphTokenizer
+from zoo.data.words import split_words
 
 CORPUS = [
     "The dog runs through the park, and two children follow it.",
@@ -56,6 +58,28 @@ def test_the_same_ids(pair):
     assert ids.dtype == tf.int32
     assert ids.to_list() == tokenizer.encode_batch(TEXTS)
     assert graph.tokenize(tf.constant([], tf.string)).to_list() == []
+
+
+def test_the_same_words(pair):
+    tokenizer, graph = pair
+    texts = [
+        *TEXTS,
+        "\n \t",
+        "10\u00a0000 a\u3000b",
+        "\x1c \x85",
+        "a▁b ▁",
+        "½ ´ \u200b x",
+        "ö" * 12,
+        "ö" * 13,
+    ]
+    ids, characters = tf.function(graph.words)(tf.constant(texts))
+    assert ids.dtype == characters.dtype == tf.int32
+    expected = [read_words(tokenizer, split_words(text)) for text in texts]
+    assert ids.to_list() == [row["token_ids"].tolist() for row in expected]
+    assert characters.to_list() == [row["character_ids"].tolist() for row in expected]
+    assert characters.to_tensor().shape[2] == 24
+    ids, characters = graph.words(tf.constant([], tf.string))
+    assert ids.to_list() == characters.to_list() == []
 
 
 def test_the_same_texts(pair):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from zoo.config.tokenizer import Byte, Character
-from zoo.data.tokenizers import EOS, UNK, Tokenizer, train_tokenizer
+from zoo.data.tokenizers import UNK, Tokenizer, train_tokenizer
 from zoo.errors import UserError
 from zoo.runtime.tflite import append, load
 
@@ -22,13 +22,20 @@ TEXTS = ["3 March", "Hündchen", "狗跑", "🎉", "", "a much longer text than 
 LABELS = ["short", "长"]
 
 
+INPUTS = {
+    "translation": {"ids": ["int32", [1, None]]},
+    "classification": {"ids": ["int32", [1, None]]},
+    "tagging": {"token_ids": ["int32", [1, None]], "character_ids": ["int32", [1, None, 24]]},
+    "language_modeling": {"token_ids": ["int32", [1, None]], "uniforms": ["float32", [1, 4]]},
+}
+
+
 def parts(task: str, tokenizer: Tokenizer) -> dict[str, bytes]:
-    outputs = {"ids": ["int32", [1, 13]]} if task == "translation" else {"probabilities": ["float32", [1, 2]]}
     signature = {
         "task": task,
         "kind": "transformer",
-        "inputs": {"ids": ["int32", [1, None]]},
-        "outputs": outputs,
+        "inputs": INPUTS[task],
+        "outputs": {},
         "max_length": MAX_LENGTH,
     }
     files = {
@@ -36,14 +43,15 @@ def parts(task: str, tokenizer: Tokenizer) -> dict[str, bytes]:
         "signature.json": json.dumps(signature).encode(),
         "recipe.yaml": b"name: test\n",
     }
-    if task == "classification":
+    if task in ("classification", "tagging"):
         files["labels.json"] = json.dumps(LABELS).encode()
     return files
 
 
 @pytest.fixture(scope="session")
 def flatbuffers(tmp_path_factory) -> dict[str, bytes]:
-    """A `translator` that gives back its input with some padding, a `classifier` by length, and a liar."""
+    """`echo` gives back its input with some padding, `length` labels by length, `words` tags by length, `abc`
+    writes a letter for each number, `liar` answers with ids that nobody knows."""
     import tensorflow as tf
 
     def echo(ids):
@@ -53,18 +61,26 @@ def flatbuffers(tmp_path_factory) -> dict[str, bytes]:
         long = tf.cast(tf.shape(ids)[1] > 8, tf.float32)
         return {"probabilities": tf.reshape(tf.stack([1.0 - 0.75 * long, 0.75 * long]), [1, 2])}
 
-    def liar(ids):
-        return {"ids": ids + 1000}
+    def words(token_ids, character_ids):
+        letters = tf.reduce_sum(tf.cast(tf.not_equal(character_ids, 0), tf.int32), axis=2)
+        return {"tags": tf.cast(letters > 3, tf.int32) + 0 * token_ids}
 
-    def convert(function) -> bytes:
-        spec = tf.TensorSpec([1, None], tf.int32, name="ids")
-        traced = tf.function(function, input_signature=[spec], autograph=False)
+    def abc(token_ids, uniforms):
+        return {"ids": tf.concat([token_ids, tf.cast(uniforms * 26, tf.int32) + ord("a") + 4], axis=1)}
+
+    def liar(ids):
+        return {"ids": ids + 1000, "score": tf.zeros([1])}
+
+    def convert(function, task) -> bytes:
+        specs = [tf.TensorSpec(shape, dtype, name=name) for name, (dtype, shape) in INPUTS[task].items()]
+        traced = tf.function(function, input_signature=specs, autograph=False)
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [traced.get_concrete_function()], tf.Module()
         )
         return converter.convert()
 
-    return {f.__name__: convert(f) for f in (echo, length, liar)}
+    tasks = {echo: "translation", liar: "translation", length: "classification", words: "tagging"}
+    return {f.__name__: convert(f, task) for f, task in {**tasks, abc: "language_modeling"}.items()}
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +105,8 @@ def test_translate_follows_the_text_convention(make, byte):
     assert model.task == "translation" and model.signature["kind"] == "transformer"
     for text, answer in zip(TEXTS, model.translate(TEXTS), strict=True):
         assert answer == byte.decode((byte.encode(text) or [UNK])[: MAX_LENGTH - 1])
-        assert model.answer(text) == answer
-    assert model._ids("") == [UNK, EOS]
-    assert len(model._ids(TEXTS[-1])) == MAX_LENGTH and model._ids(TEXTS[-1])[-1] == EOS
+        assert model.answer(text).text == str(model.answer(text)) == answer
+    assert model.answer("a").record() == {"answer": "a", "score": 0.0}
     assert model.translate([]) == []
 
 
@@ -103,9 +118,34 @@ def test_classify(make):
     assert model.answer("a") == short
 
 
+def test_tag(make):
+    model = load(make("words", "tagging"))
+    assert model.tag(["The  Hündchen\tsat 狗"]) == [
+        [("The", "short"), ("Hündchen", "长"), ("sat", "short"), ("狗", "short")]
+    ]
+    assert model.tag(["", " "]) == [[], []]
+    assert str(model.answer("a 狗狗 x")) == "a/short 狗狗/长 x/short"
+    assert model.answers(["a"])[0].record() == {"answer": "a/short", "words": ["a"], "tags": ["short"]}
+
+
+def test_generate(make):
+    model = load(make("abc", "language_modeling"))
+    one, two = model.generate(["3 März ", "3 März "], seed=5)
+    assert one.prompt == "3 März " and one.text == one.prompt + one.continuation
+    assert len(one.continuation) == 4 and one.continuation.isalpha() and one.continuation != two.continuation
+    assert model.generate(["x"], seed=5)[0].continuation == one.continuation
+    assert model.generate(["x"], seed=6)[0].continuation != one.continuation
+    assert model.generate(["x"], max_length=2, seed=5)[0].continuation == one.continuation[:2]
+    assert model.answer("").continuation == model.generate([""])[0].text
+    with pytest.raises(UserError, match="at most 4 new tokens, not 5"):
+        model.generate(["x"], max_length=5)
+
+
 def test_the_verb_must_fit(make):
-    with pytest.raises(UserError, match="made for translation, not for classification"):
-        load(make("echo")).classify(["a"])
+    model = load(make("echo"))
+    for verb, task in (("classify", "classification"), ("tag", "tagging"), ("generate", "language_modeling")):
+        with pytest.raises(UserError, match=f"made for translation, not for {task}"):
+            getattr(model, verb)(["a"])
 
 
 def test_another_tokenizer_of_the_same_kind_of_file(make):
@@ -131,7 +171,9 @@ def test_another_tokenizer_of_the_same_kind_of_file(make):
         ),
         ("length", "classification", {"labels.json": None}, "labels.json is missing"),
         ("length", "classification", {"labels.json": b'{"a": 1}'}, "labels.json is damaged"),
+        ("words", "tagging", {"labels.json": None}, "labels.json is missing"),
         ("echo", "classification", {}, "its signature is"),
+        ("echo", "language_modeling", {}, "its signature is"),
         ("length", "translation", {}, "its signature is"),
     ],
 )
@@ -147,6 +189,8 @@ def test_wrong_answers_are_named(make):
         load(make("liar")).translate(["a"])
     with pytest.raises(UserError, match="2 probabilities but 3 labels"):
         load(make("length", "classification", {"labels.json": b'["a", "b", "c"]'})).classify(["a"])
+    with pytest.raises(UserError, match="id 1, which its labels do not have"):
+        load(make("words", "tagging", {"labels.json": b'["a"]'})).tag(["a long word"])
 
 
 def test_damage_anywhere_is_noticed(make, flatbuffers):
@@ -171,7 +215,7 @@ def test_damage_anywhere_is_noticed(make, flatbuffers):
             answer = load(path).answer("3 March")  # dates of entries and recipe.yaml are nobody's business
         except UserError:
             continue
-        assert answer == "3 March"
+        assert str(answer) == "3 March"
 
 
 def test_files_that_are_none(tmp_path):

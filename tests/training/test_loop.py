@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny
 
+from zoo import tasks
 from zoo.errors import UserError
 from zoo.recipe import load_recipe
 from zoo.training import loop
@@ -60,10 +61,8 @@ def scripted(monkeypatch, figures: Iterable[float]) -> None:
     """Validations come to these accuracies, one after the other."""
     left = iter(figures)
 
-    def evaluate(task, split, **_):
-        return {"accuracy": next(left), "macro_f1": 0.0}, ["warm"] * len(split)
-
-    monkeypatch.setattr(loop, "evaluate", evaluate)
+    answer = lambda *_: ({"accuracy": next(left), "macro_f1": 0.0}, [])  # noqa: E731
+    monkeypatch.setattr(tasks.Classifier, "validate", answer)
 
 
 @pytest.fixture

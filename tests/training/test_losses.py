@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.training.losses import IGNORE, MaskedCrossEntropy, cross_entropy
+from zoo.layers.crf import log_likelihood
+from zoo.training.losses import IGNORE, CRFLoss, MaskedCrossEntropy, cross_entropy
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(0.0, 3.0, (3, 4, 7)).astype("float32")
@@ -31,6 +32,16 @@ def test_sum_and_count(smoothing):
     expected = by_hand(LABELS, LOGITS, smoothing)
     assert float(count) == len(expected) == 6
     assert float(total) == pytest.approx(sum(expected), rel=1e-5)
+
+
+def test_validation_leaves_smoothing_out():
+    loss = MaskedCrossEntropy(0.3)
+    for total, smoothing in (
+        (loss.total(LABELS, LOGITS), 0.3),
+        (loss.total(LABELS, LOGITS, smoothing=False), 0.0),
+    ):
+        expected = by_hand(LABELS, LOGITS, smoothing)
+        assert [float(x) for x in total] == pytest.approx([sum(expected), 6], rel=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -88,3 +99,32 @@ def test_config_round_trip():
 def test_a_misspelt_argument_is_an_error():
     with pytest.raises(TypeError):
         MaskedCrossEntropy(smoothing=0.1)
+
+
+TAGS = np.array([[1, 0, 2], [2, 1, IGNORE], [IGNORE] * 3])
+POTENTIALS = RANDOM.normal(0.0, 2.0, (3, 3, 3, 3)).astype("float32")
+POTENTIALS[1, 2] = np.where(np.eye(3, dtype=bool), 0.0, -1e9)  # padding, as the CRF gives it
+
+
+def test_crf_loss_is_the_likelihood_of_rows_over_the_number_of_tags():
+    rows = np.concatenate(
+        [log_likelihood(POTENTIALS[:1], TAGS[:1]), log_likelihood(POTENTIALS[1:2, :2], TAGS[1:2, :2])]
+    )
+    total, count = CRFLoss().total(TAGS, POTENTIALS)
+    assert (float(total), float(count)) == pytest.approx((-rows.sum(), 5.0), rel=1e-5)
+    assert [float(x) for x in CRFLoss().total(TAGS, POTENTIALS, smoothing=False)] == [float(total), 5.0]
+    assert float(CRFLoss()(TAGS, POTENTIALS)) == pytest.approx(-rows.sum() / 5, rel=1e-5)
+
+
+def test_crf_loss_of_rows_that_only_fill_up():
+    potentials = tf.constant(POTENTIALS)
+    with tf.GradientTape() as tape:
+        tape.watch(potentials)
+        loss = CRFLoss()(TAGS, potentials)
+    assert not tape.gradient(loss, potentials).numpy()[2].any()
+    assert float(CRFLoss()(np.full((3, 3), IGNORE), POTENTIALS)) == 0.0
+
+
+def test_crf_loss_comes_back_from_its_config():
+    loss = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(CRFLoss(name="x")))
+    assert (type(loss), loss.name) == (CRFLoss, "x")

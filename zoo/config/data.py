@@ -18,7 +18,8 @@ class DataSection(Section):
     """Keys of every data set."""
 
     max_length: Annotated[int, Field(ge=4)] = 64
-    """Longest text in tokens, end mark included; longer training rows are left out and counted."""
+    """Longest text in tokens, end mark included; longer training rows are left out and counted. Of a language
+    model: the tokens it sees at once."""
     buckets: list[PositiveInt] = []
     """Lengths below max_length at which batches are cut; each is one compiled shape."""
 
@@ -101,7 +102,7 @@ class TREC(Named):
 
 
 class UDEWT(Named):
-    """English Web Treebank (Universal Dependencies): words -> part-of-speech tags or lemmas, as sequences."""
+    """English Web Treebank (Universal Dependencies): words -> part-of-speech tags or lemmas."""
 
     name: Literal["ud_ewt"]
     source: Literal["form", "lemma", "upos"] = "form"
@@ -111,11 +112,12 @@ class UDEWT(Named):
 
 
 class TinyShakespeare(Named):
-    """Lines of Shakespeare (public domain), the last tenth for validation: copied or reversed."""
+    """Plays of Shakespeare (public domain), the last tenth for validation, as one text or line by line."""
 
     name: Literal["tinyshakespeare"]
-    target: Literal["copy", "reverse"] = "reverse"
-    """Whether a line is answered by itself or by its words in reverse order."""
+    target: Literal["next", "copy", "reverse"] = "next"
+    """next: one text, whose next token is asked for (language_modeling); copy, reverse: each line is answered
+    by itself or by its words in reverse order (translation)."""
 
 
 class Files(DataSection):
@@ -213,7 +215,7 @@ class Labeled(OneFile):
 
 
 class CoNLLU(OneFile):
-    """CoNLL-U: one column of the words is answered by another, as sequences separated by spaces."""
+    """CoNLL-U: one column of the words is answered by another, tag by tag or as a sequence."""
 
     name: Literal["conllu"]
     source: Literal["form", "lemma", "upos", "xpos"] = "form"
@@ -223,11 +225,12 @@ class CoNLLU(OneFile):
 
 
 class Text(OneFile):
-    """Plain text, one example a line: copied or reversed."""
+    """Plain text: one text whose next token is asked for, or one example a line, copied or reversed."""
 
     name: Literal["text"]
-    target: Literal["copy", "reverse"] = "copy"
-    """Whether a line is answered by itself or by its words in reverse order."""
+    target: Literal["next", "copy", "reverse"] = "next"
+    """next: one text, whose next token is asked for (language_modeling); copy, reverse: each line is answered
+    by itself or by its words in reverse order (translation)."""
 
 
 Data = Annotated[

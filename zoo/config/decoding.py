@@ -8,11 +8,13 @@ from pydantic import Field
 
 from zoo.config.base import PositiveInt, Section
 
-Metric = Literal["loss", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match", "accuracy", "macro_f1"]
+Metric = Literal[
+    "loss", "perplexity", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match", "accuracy", "macro_f1"
+]
 
 
 class Decode(Section):
-    """How `zoo eval` and `zoo predict` search for the answer."""
+    """How `zoo eval`, `zoo predict` and `zoo generate` find the answer."""
 
     beams: Annotated[int, Field(ge=1, le=64)] = 1
     """Hypotheses kept at each step; 1 is greedy."""
@@ -21,7 +23,13 @@ class Decode(Section):
     n_best: PositiveInt = 1
     """Answers given for each text, best first."""
     max_length: PositiveInt | None = None
-    """Longest answer in tokens (default: data.max_length)."""
+    """Longest answer in tokens (default: data.max_length); of a language model, tokens after the prompt."""
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    """A language model draws from softmax(logits / temperature); 0 always takes the most probable token."""
+    top_k: PositiveInt | None = None
+    """Draw from this many most probable tokens only."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Draw from the fewest most probable tokens that together have this probability."""
 
 
 class Export(Section):

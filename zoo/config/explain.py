@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zoo.config.own import recipe_class
 from zoo.config.recipe import Recipe
 from zoo.registry import did_you_mean, unknown
 
@@ -23,7 +24,7 @@ UNIONS = {name for name, field in Recipe.model_fields.items() if field.discrimin
 
 def explain(error: ValidationError, data: dict[str, Any]) -> list[tuple[Path, str]]:
     """(path of keys, message) for each mistake; mistakes of one value in several union members become one."""
-    schema = _schema()
+    schema = _schema(recipe_class())
     said: dict[Path, str] = {}
     for item in error.errors(include_url=False):
         path = _path(item["loc"], data)
@@ -35,8 +36,8 @@ def explain(error: ValidationError, data: dict[str, Any]) -> list[tuple[Path, st
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Recipe.model_json_schema()
+def _schema(recipe: type[Recipe]) -> dict[str, Any]:
+    return recipe.model_json_schema()
 
 
 def _path(loc: tuple[str | int, ...], data: Any) -> Path:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from zoo.config.base import Section
-from zoo.config.data import Data
+from zoo.config.convolution import TextCNN
+from zoo.config.data import Data, FilePath
 from zoo.config.decoding import Decode, Expect, Export
-from zoo.config.rnn import RNNClassifier, RNNSeq2Seq
+from zoo.config.rnn import RNNClassifier, RNNLanguageModel, RNNSeq2Seq, RNNTagger
 from zoo.config.tokenizer import Tokenizer
 from zoo.config.training import Train
-from zoo.config.transformer import Transformer
+from zoo.config.transformer import Transformer, TransformerClassifier
 
-Model = Annotated[RNNClassifier | RNNSeq2Seq | Transformer, Field(discriminator="name")]
-Task = Literal["translation", "classification"]
+Model = Annotated[
+    RNNLanguageModel | RNNClassifier | RNNTagger | RNNSeq2Seq | Transformer | TransformerClassifier | TextCNN,
+    Field(discriminator="name"),
+]
+Task = Literal["language_modeling", "classification", "tagging", "translation"]
+
+
+MODEL_SECTIONS: dict[str, type[Section]] = {
+    get_args(section.model_fields["name"].annotation)[0]: section for section in get_args(get_args(Model)[0])
+}
+"""Name of a model -> its section."""
 
 
 class Recipe(Section):
@@ -23,8 +33,12 @@ class Recipe(Section):
 
     name: str
     """`<task>/<dataset>-<languages>-<model>-<size>`; also the default run folder."""
+    imports: list[FilePath] = []
+    """Python files that register layers or models of one's own, relative to the recipe; they run code, so this
+    is refused unless the user says --allow-code."""
     task: Task
-    """translation: text -> text; classification: text -> label."""
+    """language_modeling: text -> what comes next; classification: text -> label; tagging: words -> a tag each;
+    translation: text -> text."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Decides initial weights, order of the data and dropout."""
     data: Data

@@ -11,21 +11,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from zoo.config import data as d
+from zoo.config.convolution import TextCNN
 from zoo.config.decoding import Decode
 from zoo.config.recipe import Recipe
-from zoo.config.rnn import RNNClassifier, RNNSeq2Seq
-from zoo.config.tokenizer import SentencePiece, Word
-from zoo.config.transformer import Transformer
+from zoo.config.rnn import Recurrent, RNNSeq2Seq, RNNTagger
+from zoo.config.tasks import (
+    COLUMNS,
+    METRICS,
+    ROLES,
+    TABLES,
+    columns_of_other_task,
+    models_for,
+    target_of_other_task,
+    tasks_of_data,
+)
+from zoo.config.tokenizer import Byte, SentencePiece, Word
+from zoo.config.transformer import Attentive
 
-CLASSIFICATION_DATA = (d.SST2, d.TREC, d.Labeled)
-TABLES = (d.TSV, d.CSV, d.JSONL)
-"""Data sets whose columns decide the task they are fit for."""
-COLUMNS = {"translation": ("source", "target"), "classification": ("text", "label")}
-METRICS = {
-    "translation": ("loss", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match"),
-    "classification": ("loss", "accuracy", "macro_f1"),
-}
-MODELS = {"translation": "rnn_seq2seq or transformer", "classification": "rnn_classifier"}
 SMALLEST_SUBWORDS = 300
 """Of which 4 are special, 256 bytes, and the rest is left for the text itself."""
 
@@ -44,7 +46,8 @@ class Rule:
             r=recipe,
             metrics=", ".join(METRICS[task]),
             trained=", ".join(metric for metric in METRICS[task] if not metric.endswith("_lc")),
-            model=MODELS[task],
+            models=" or ".join(models_for(task)),
+            role=ROLES[task],
         )
 
 
@@ -68,20 +71,13 @@ def _broken(rules: list[Rule], recipe: Recipe, whole: bool) -> Iterator[tuple[st
                 raise
 
 
-def _data_task(r: Recipe) -> str:
-    if isinstance(r.data, TABLES):
-        return r.task
-    return "classification" if isinstance(r.data, CLASSIFICATION_DATA) else "translation"
-
-
-def _columns_of_other_task(r: Recipe) -> bool:
-    other = COLUMNS["classification" if r.task == "translation" else "translation"]
-    return isinstance(r.data, TABLES) and any(getattr(r.data.columns, key) is not None for key in other)
-
-
 def _missing_column(key: str) -> Callable[[Recipe], bool]:
     def broken(r: Recipe) -> bool:
-        return isinstance(r.data, TABLES) and key in COLUMNS[r.task] and getattr(r.data.columns, key) is None
+        return (
+            isinstance(r.data, TABLES)
+            and key in COLUMNS.get(r.task, ())
+            and getattr(r.data.columns, key) is None
+        )
 
     return broken
 
@@ -89,7 +85,7 @@ def _missing_column(key: str) -> Callable[[Recipe], bool]:
 def _columns(r: Recipe) -> list[int | str]:
     if not isinstance(r.data, TABLES):
         return []
-    values = (getattr(r.data.columns, key) for key in COLUMNS[r.task])
+    values = (getattr(r.data.columns, key) for key in COLUMNS.get(r.task, ()))
     return [value for value in values if value is not None]
 
 
@@ -124,7 +120,17 @@ def _chinese(r: Recipe) -> bool:
 def _no_test_split(r: Recipe) -> bool:
     if isinstance(r.data, d.Parallel | d.OneFile):
         return r.data.test is None
-    return isinstance(r.data, d.TatoebaEnZh)
+    return isinstance(r.data, d.TatoebaEnZh | d.TinyShakespeare)
+
+
+def _odd_heads(r: Recipe) -> bool:
+    """Whether rotary positions meet a head whose numbers are no pairs."""
+    m = r.model
+    return isinstance(m, Attentive) and m.positions == "rotary" and m.hidden_dim // m.num_heads % 2 == 1
+
+
+def _learned(r: Recipe) -> bool:
+    return isinstance(r.model, Attentive) and r.model.positions == "learned"
 
 
 NAME = re.compile(r"(?!\.)[\w.+-]+(/(?!\.)[\w.+-]+)*")
@@ -138,13 +144,18 @@ ERRORS = [
     # the task, and what fits it
     Rule(
         "model.name",
-        lambda r: isinstance(r.model, RNNClassifier) != (r.task == "classification"),
-        "{r.model.name} does not do {r.task}: use {model}",
+        lambda r: r.model.task != r.task,
+        "{r.model.name} does not do {r.task}: use {models}",
     ),
     Rule(
         "data.name",
-        lambda r: _data_task(r) != r.task,
+        lambda r: r.task not in tasks_of_data(r),
         "{r.data.name} is no data set for {r.task}: choose another, or change `task`",
+    ),
+    Rule(
+        "data.target",
+        target_of_other_task,
+        "{r.data.target} is not for {r.task}: language_modeling takes next, translation copy or reverse",
     ),
     Rule(
         "train.metric",
@@ -171,6 +182,11 @@ ERRORS = [
         "data.target",
         lambda r: isinstance(r.data, d.Multi30k | d.TatoebaEnZh) and r.data.source == r.data.target,
         "source and target are both '{r.data.target}': choose two languages",
+    ),
+    Rule(
+        "data.target",
+        lambda r: isinstance(r.data, d.UDEWT | d.CoNLLU) and r.data.source == r.data.target,
+        "source and target are both '{r.data.target}': choose two columns",
     ),
     Rule(
         "data.languages",
@@ -204,7 +220,7 @@ ERRORS = [
     ),
     Rule(
         "data.columns",
-        _columns_of_other_task,
+        columns_of_other_task,
         "{r.task} reads other columns: give source and target for translation, else text and label",
     ),
     Rule(
@@ -242,21 +258,87 @@ ERRORS = [
         "{r.tokenizer.vocabulary_size} pieces cannot hold 256 bytes, 4 special pieces and the text's own: "
         f"give at least {SMALLEST_SUBWORDS}, or set tokenizer.byte_fallback: false",
     ),
+    Rule(
+        "tokenizer.name",
+        lambda r: r.task == "tagging" and not isinstance(r.tokenizer, Word),
+        "a tagger reads one id a word, {r.tokenizer.name} gives several: use word",
+    ),
     # model
     Rule(
         "model.num_heads",
-        lambda r: isinstance(r.model, Transformer) and r.model.hidden_dim % r.model.num_heads,
+        lambda r: isinstance(r.model, Attentive) and r.model.hidden_dim % r.model.num_heads,
         "{r.model.num_heads} heads do not divide model.hidden_dim ({r.model.hidden_dim}): use a divisor",
     ),
     Rule(
+        "model.num_key_value_heads",
+        lambda r: (
+            isinstance(r.model, Attentive)
+            and r.model.num_key_value_heads is not None
+            and r.model.num_heads % r.model.num_key_value_heads
+        ),
+        "{r.model.num_key_value_heads} heads of keys and values cannot be shared evenly by "
+        "{r.model.num_heads} (model.num_heads): use a divisor",
+    ),
+    Rule(
         "model.hidden_dim",
-        lambda r: isinstance(r.model, Transformer) and r.model.hidden_dim % 2,
+        lambda r: (
+            isinstance(r.model, Attentive) and r.model.positions == "sinusoidal" and r.model.hidden_dim % 2
+        ),
         "{r.model.hidden_dim} is odd, but positions are pairs of sine and cosine: use an even width",
+    ),
+    Rule(
+        "model.positions",
+        _odd_heads,
+        "rotary turns pairs of numbers, but model.hidden_dim / model.num_heads is odd: "
+        "change one of them, or use other positions",
+    ),
+    Rule(
+        "model.max_sequence_length",
+        lambda r: _learned(r) and r.model.max_sequence_length < r.data.max_length,
+        "{r.model.max_sequence_length} learned positions are too few for data.max_length "
+        "({r.data.max_length}): raise it, or use other positions",
+    ),
+    Rule(
+        "decode.max_length",
+        lambda r: (
+            _learned(r)
+            and r.task == "translation"
+            and (r.decode.max_length or 0) > r.model.max_sequence_length
+        ),
+        "{r.decode.max_length} is beyond the learned positions (model.max_sequence_length "
+        "{r.model.max_sequence_length}): raise those, or lower it",
     ),
     Rule(
         "model.units",
         lambda r: isinstance(r.model, RNNSeq2Seq) and r.model.units % 2,
         "{r.model.units} is odd, but each direction of the encoder has half of it: use an even number",
+    ),
+    Rule(
+        "model.input_feeding",
+        lambda r: (
+            isinstance(r.model, RNNSeq2Seq)
+            and r.model.input_feeding
+            and not r.model.attention.startswith("luong")
+        ),
+        "feeds Luong's attentional vector, which attention '{r.model.attention}' does not have: "
+        "set model.attention to luong_general or another luong, or this to false",
+    ),
+    Rule(
+        "model.recurrent_dropout",
+        lambda r: (
+            isinstance(r.model, Recurrent) and r.model.rnn_kernel == "cudnn" and r.model.recurrent_dropout > 0
+        ),
+        "cuDNN kernels have no recurrent dropout: set it to 0, or model.rnn_kernel to auto or xla",
+    ),
+    Rule(
+        "model.kernel_sizes",
+        lambda r: isinstance(r.model, TextCNN) and max(r.model.kernel_sizes) > r.data.max_length,
+        "a filter is wider than the longest text (data.max_length {r.data.max_length}): use narrower ones",
+    ),
+    Rule(
+        "train.label_smoothing",
+        lambda r: isinstance(r.model, RNNTagger) and r.model.crf and r.train.label_smoothing > 0,
+        "a CRF scores whole sequences of tags, which cannot be smoothed: set it to 0, or model.crf: false",
     ),
     # training
     Rule(
@@ -283,8 +365,32 @@ ERRORS = [
     ),
     Rule(
         "decode.max_length",
-        lambda r: r.decode.max_length == 1,
+        lambda r: r.decode.max_length == 1 and r.task == "translation",
         "1 token is the end mark alone: give at least 2",
+    ),
+    *(
+        Rule(
+            f"decode.{key}",
+            lambda r, key=key: r.task == "translation" and getattr(r.decode, key) != getattr(Decode(), key),
+            "a translator searches for the best answer and draws none: remove it (decode.beams widens the search)",
+        )
+        for key in ("temperature", "top_k", "top_p")
+    ),
+    *(
+        Rule(
+            f"decode.{key}",
+            lambda r, key=key: (
+                r.task == "language_modeling" and getattr(r.decode, key) != getattr(Decode(), key)
+            ),
+            "a language model draws token by token and keeps no beams: remove it "
+            "(decode.temperature, top_k and top_p say how it draws)",
+        )
+        for key in ("beams", "n_best", "length_penalty")
+    ),
+    Rule(
+        "export.beams",
+        lambda r: r.task != "translation" and r.export.beams is not None,
+        "only a translator searches with beams: remove it",
     ),
 ]
 
@@ -303,7 +409,7 @@ WARNINGS = [
     Rule(
         "train.learning_rate",
         lambda r: (
-            isinstance(r.model, Transformer) and r.train.learning_rate > 1e-3 and r.train.warmup_steps == 0
+            isinstance(r.model, Attentive) and r.train.learning_rate > 1e-3 and r.train.warmup_steps == 0
         ),
         "{r.train.learning_rate:g} is high for a Transformer without warm-up: set train.warmup",
     ),
@@ -333,13 +439,42 @@ WARNINGS = [
         "word splits at spaces, which Chinese does not write: use sentencepiece or character",
     ),
     Rule(
+        "tokenizer.name",
+        lambda r: isinstance(r.tokenizer, Word) and r.task == "language_modeling",
+        "word splits at spaces alone: a line break stays glued to the words beside it, and several spaces "
+        "become one; sentencepiece or character keep the text as it is",
+    ),
+    Rule(
+        "tokenizer.normalization",
+        lambda r: (
+            r.task == "language_modeling"
+            and not isinstance(r.tokenizer, Byte)
+            and r.tokenizer.normalization != "identity"
+        ),
+        "{r.tokenizer.normalization} makes line breaks spaces: use identity to keep the text as it is",
+    ),
+    Rule(
+        "data.buckets",
+        lambda r: r.task == "language_modeling" and r.data.buckets,
+        "all windows of a language model have data.max_length ({r.data.max_length}): no effect",
+    ),
+    Rule(
         "decode.max_length",
-        lambda r: r.decode.max_length is not None and r.decode.max_length > r.data.max_length,
+        lambda r: (
+            r.task == "translation"
+            and r.decode.max_length is not None
+            and r.decode.max_length > r.data.max_length
+        ),
         "{r.decode.max_length} is longer than any text in training (data.max_length {r.data.max_length})",
     ),
     Rule(
+        "decode.temperature",
+        lambda r: r.decode.temperature == 0 and (r.decode.top_k is not None or r.decode.top_p is not None),
+        "0 always takes the most probable token: top_k and top_p have no effect",
+    ),
+    Rule(
         "decode",
-        lambda r: r.task == "classification" and r.decode != Decode(),
-        "a classifier does not search for its answer: this section has no effect",
+        lambda r: r.task in ("classification", "tagging") and r.decode != Decode(),
+        "a {role} does not search for its answer: this section has no effect",
     ),
 ]

@@ -18,7 +18,7 @@ class Train(Section):
     steps: PositiveInt
     """Optimizer steps."""
     batch_tokens: PositiveInt
-    """Padded tokens in a batch: target tokens of a translator, input tokens of a classifier."""
+    """Padded tokens in a batch: target tokens of a translator, else input tokens."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Optimizer."""
     learning_rate: Annotated[float, Field(gt=0.0)]
@@ -45,8 +45,9 @@ class Train(Section):
     """Steps between validations."""
     save_every: PositiveInt = 500
     """Steps between saved states, from which the same command resumes."""
-    metric: Literal["loss", "bleu", "chrf", "exact_match", "accuracy", "macro_f1"] | None = None
-    """Which validation figure decides the best checkpoint (default: bleu, or accuracy of a classifier)."""
+    metric: Literal["loss", "perplexity", "bleu", "chrf", "exact_match", "accuracy", "macro_f1"] | None = None
+    """Which validation figure decides the best checkpoint (default: bleu of a translator, loss of a language
+    model, else accuracy)."""
     patience: PositiveInt | None = None
     """Validations without a better figure after which training stops; null for never."""
     samples: Annotated[int, Field(ge=0)] = 4

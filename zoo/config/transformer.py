@@ -1,31 +1,56 @@
-"""The `model` section of the Transformer encoder-decoder."""
+"""The `model` section of the Transformers."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from zoo.config.base import PositiveInt, Probability, Section
 
 
-class Transformer(Section):
-    """Transformer encoder-decoder (Vaswani et al. 2017) with one embedding matrix for source, target and output."""
+class Attentive(Section):
+    """Keys of every Transformer."""
 
-    name: Literal["transformer"]
-    num_encoder_layers: PositiveInt
-    """Encoder blocks."""
-    num_decoder_layers: PositiveInt
-    """Decoder blocks."""
     hidden_dim: PositiveInt
     """Width of the model."""
     intermediate_dim: PositiveInt
     """Width inside the feed-forward layers."""
     num_heads: PositiveInt
     """Attention heads; they divide hidden_dim."""
+    num_key_value_heads: PositiveInt | None = None
+    """Heads of keys and values, each shared by a group of query heads (null: as many as num_heads)."""
+    positions: Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "none"] = "sinusoidal"
+    """How the order of the tokens is seen."""
+    max_sequence_length: PositiveInt = 512
+    """Longest sequence that learned positions know."""
+    normalization: Literal["layer", "rms", "batch"] = "layer"
+    """Norm around each sub-layer."""
+    normalize_first: bool = True
+    """Pre-LN (True) or the paper's post-LN (False)."""
+    activation: Literal["relu", "gelu", "geglu", "swiglu"] = "relu"
+    """Between the feed-forward matrices; geglu and swiglu have a gate, which is a third matrix."""
     dropout: Probability = 0.0
     """Dropout on embeddings and on each sub-layer's output."""
     attention_dropout: Probability = 0.0
     """Dropout on the attention weights."""
-    activation: Literal["relu", "gelu"] = "relu"
-    """Between the two feed-forward matrices."""
-    normalize_first: bool = True
-    """Pre-LN (True) or the paper's post-LN (False)."""
+
+
+class Transformer(Attentive):
+    """Transformer encoder-decoder (Vaswani et al. 2017) with one embedding matrix for source, target and output."""
+
+    task: ClassVar = "translation"
+    name: Literal["transformer"]
+    num_encoder_layers: PositiveInt
+    """Encoder blocks."""
+    num_decoder_layers: PositiveInt
+    """Decoder blocks."""
+
+
+class TransformerClassifier(Attentive):
+    """Transformer encoder, pooling over the tokens, softmax over the labels."""
+
+    task: ClassVar = "classification"
+    name: Literal["transformer_classifier"]
+    num_layers: PositiveInt
+    """Encoder blocks."""
+    pooling: Literal["max", "mean"] = "mean"
+    """How the vectors of all real tokens become one."""

@@ -1,1 +1,1 @@
-"""To be written."""
+"""From files to batches: data sets, tokenizers, ids, batches. Nothing here knows Keras."""

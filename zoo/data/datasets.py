@@ -1,4 +1,4 @@
-"""What every data set gives: splits of text pairs, and a report of everything that was not quite right.
+"""What every data set gives: splits of texts, and a report of everything that was not quite right.
 
 A data set is a function `load(config) -> Dataset` and one line in `zoo/registry.py`. It reads and counts;
 what all data sets need (repeated rows, rows shared by splits, labels nobody can learn) is counted here, once.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from zoo import registry
 from zoo.config import Recipe
+from zoo.data.words import split_words
 from zoo.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -19,7 +20,11 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Texts and their answers, row by row; of a classifier, the answers are names of labels."""
+    """Texts and their answers, row by row.
+
+    Answers are texts (translation), names of labels (classification), a name for each word between spaces
+    (tagging), or empty: of language modelling a row is a document, which answers itself.
+    """
 
     sources: list[str]
     targets: list[str]
@@ -70,13 +75,24 @@ class Dataset:
         found = {"train": self.train, "val": self.val, "test": self.test}
         return {name: split for name, split in found.items() if split is not None}
 
-    def labels(self) -> list[str]:
-        """The names of a classifier's labels, in the order of their numbers."""
-        return sorted(set(self.train.targets))
+    def labels(self, task: str) -> list[str] | None:
+        """What the training split answers with, in the order of numbers; None where answers are texts."""
+        if task not in ANSWERS:
+            return None
+        return sorted({label for target in self.train.targets for label in answers(task, target)})
 
     def tokenizer_texts(self, task: str) -> list[str]:
         """What the recipe's tokenizer is trained on: the training split, both sides unless one is labels."""
         return self.train.sources + (self.train.targets if task == "translation" else [])
+
+
+ANSWERS = {"classification": "label", "tagging": "tag"}
+"""Tasks that answer with one of a few names, and what such a name is called."""
+
+
+def answers(task: str, target: str) -> list[str]:
+    """The names in a row's target: of a classifier one, of a tagger one for each word."""
+    return target.split(" ") if task == "tagging" else [target]
 
 
 def load_dataset(recipe: Recipe) -> Dataset:
@@ -85,10 +101,30 @@ def load_dataset(recipe: Recipe) -> Dataset:
     for name, split in dataset.splits().items():
         if not len(split):
             raise UserError(f"data: the {name} split is empty; give at least one row that is not blank")
+    if recipe.task == "language_modeling":
+        _count_documents(dataset)
+        return dataset
     _count_repeats(dataset)
-    if recipe.task == "classification":
-        _check_labels(dataset)
+    if recipe.task == "tagging":
+        _check_tags_of_words(dataset)
+    if recipe.task in ANSWERS:
+        _check_labels(dataset, recipe.task)
     return dataset
+
+
+def _count_documents(dataset: Dataset) -> None:
+    """How much text there is."""
+    for name, split in dataset.splits().items():
+        dataset.report.add(name, "documents", len(split))
+        dataset.report.add(
+            name, "lines", sum(text.count("\n") + (text[-1] != "\n") for text in split.sources)
+        )
+        dataset.report.add(name, "characters", sum(map(len, split.sources)))
+        if name != "train":
+            known = set(dataset.train.sources)
+            dataset.report.add(
+                name, "documents that are in train too", sum(text in known for text in split.sources)
+            )
 
 
 def _count_repeats(dataset: Dataset) -> None:
@@ -104,26 +140,48 @@ def _count_repeats(dataset: Dataset) -> None:
             )
 
 
-def _check_labels(dataset: Dataset) -> None:
-    """A label that training never shows cannot be learnt; one label alone is no question."""
-    known = Counter(dataset.train.targets)
-    if len(known) < 2:
-        raise UserError(
-            f"data.train: only one label, '{next(iter(known))}'; a classifier needs two or more "
-            "(is the label column the right one?)"
-        )
+def _check_tags_of_words(dataset: Dataset) -> None:
+    """A tag for each word, neither more nor fewer."""
     problems = []
     for name, split in dataset.splits().items():
-        strange = Counter(label for label in split.targets if label not in known)
+        for row, (text, tags) in enumerate(split, 1):
+            words, said = split_words(text), answers("tagging", tags)
+            if len(words) != len(said):
+                problems.append(
+                    f"data.{name}: row {row} has {len(words)} words but {len(said)} tags; give one for each"
+                )
+    if problems:
+        more = [f"data: {len(problems) - 5:,} more such rows"] if len(problems) > 5 else []
+        raise UserError(*problems[:5], *more)
+
+
+def _check_labels(dataset: Dataset, task: str) -> None:
+    """A label that training never shows cannot be learnt; one label alone is no question."""
+    what, role = ANSWERS[task], {"classification": "classifier", "tagging": "tagger"}[task]
+    unit = "rows" if task == "classification" else "words"
+    counts = {
+        name: Counter(label for target in split.targets for label in answers(task, target))
+        for name, split in dataset.splits().items()
+    }
+    known = counts["train"]
+    if len(known) < 2:
+        raise UserError(
+            f"data.train: only one {what}, '{next(iter(known))}'; a {role} needs two or more "
+            f"(is the {what} column the right one?)"
+        )
+    problems = []
+    for name, found in counts.items():
+        strange = Counter({label: count for label, count in found.items() if label not in known})
         problems += [
-            f"data.{name}: label '{label}' ({count} rows) is not in train; add such rows there or drop these"
+            f"data.{name}: {what} '{label}' ({count} {unit}) is not in train; add such {unit} there or drop these"
             for label, count in strange.most_common(5)
         ]
         if len(strange) > 5:
-            problems.append(f"data.{name}: {len(strange) - 5} more labels are not in train")
+            problems.append(f"data.{name}: {len(strange) - 5} more {what}s are not in train")
     if problems:
         raise UserError(*problems)
-    if len(known) > max(20, len(dataset.train) // 4):
+    total = known.total()
+    if len(known) > max(20, total // 4 if task == "classification" else total // 100):
         dataset.report.warnings.append(
-            f"{len(known):,} labels in {len(dataset.train):,} rows: is the label column the right one?"
+            f"{len(known):,} {what}s in {total:,} {unit}: is the {what} column the right one?"
         )

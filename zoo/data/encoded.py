@@ -8,14 +8,19 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from zoo.cache import cache_dir
-from zoo.data.datasets import Split
-from zoo.data.tokenizers import Tokenizer
+from zoo.data.datasets import Split, answers
+from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer
+from zoo.data.words import WORD_BYTES, character_ids, split_words
 from zoo.errors import UserError
+
+FORMAT = f"2, {WORD_BYTES} bytes a word"
+"""Part of every key: raised when the same texts give other arrays."""
 
 
 @dataclass(frozen=True)
@@ -38,37 +43,65 @@ class Rows:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One split: ids of the sources, and ids of the targets or one number of a label a row."""
+    """One split: ids of the sources, and ids of the targets or numbers of labels.
+
+    A classifier has one label a row, a tagger one for each word; a language model has one row, the stream
+    of all documents, and no targets.
+    """
 
     sources: Rows
     targets: Rows
+    characters: Rows | None = None
+    """Of a tagger: the characters of each word, (words, W)."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
 
 def encode_split(
-    split: Split, tokenizer: Tokenizer, labels: Sequence[str] | None, cache: bool = True
+    split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[str] | None = None, cache: bool = True
 ) -> Encoded:
-    """Encodes a split, or finds it in the cache under the hash of texts, tokenizer and labels."""
-    key = hashlib.sha256("\n".join((tokenizer.fingerprint, fingerprint(split), repr(labels))).encode())
-    folder = cache_dir("ids") / key.hexdigest()[:32]
+    """Encodes a split, or finds it in the cache under the hash of texts, tokenizer, task and labels."""
+    made_of = (FORMAT, tokenizer.fingerprint, fingerprint(split), task, repr(labels))
+    folder = cache_dir("ids") / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:32]
+    names = ("sources", "targets", "characters") if task == "tagging" else ("sources", "targets")
     if cache and folder.is_dir():
         try:
-            return _open(folder)
+            return _open(folder, names)
         except (OSError, ValueError, EOFError):  # damaged, by a full disk for instance: made again
             shutil.rmtree(folder, ignore_errors=True)
-    sources = _rows([ids or [tokenizer.unk_id] for ids in tokenizer.encode_batch(split.sources)])
-    if labels is None:
-        targets = _rows(tokenizer.encode_batch(split.targets))
-    else:
-        number = {label: i for i, label in enumerate(labels)}
-        targets = _rows([[number[label]] for label in split.targets])
-    encoded = Encoded(sources, targets)
+    streams = task == "language_modeling"
+    encoded = _stream(split, tokenizer) if streams else _examples(split, tokenizer, task, labels)
     if not cache:
         return encoded
     _save(encoded, folder)
-    return _open(folder)
+    return _open(folder, names)
+
+
+def _examples(split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[str] | None) -> Encoded:
+    """Row by row; an empty text is one <unk>."""
+    characters = None
+    if task == "tagging":
+        texts = [split_words(text) or [""] for text in split.sources]
+        words = list(chain.from_iterable(texts))
+        offsets = _offsets([len(text) for text in texts])
+        sources = Rows(np.array(tokenizer.encode_words(words), "int32"), offsets)
+        characters = Rows(character_ids(words).astype("uint16"), offsets)
+    else:
+        sources = _rows([ids or [UNK] for ids in tokenizer.encode_batch(split.sources)])
+    if labels is None:
+        return Encoded(sources, _rows(tokenizer.encode_batch(split.targets)))
+    number = {label: i for i, label in enumerate(labels)}
+    targets = [[number[label] for label in answers(task, target)] for target in split.targets]
+    return Encoded(sources, _rows(targets), characters)
+
+
+def _stream(split: Split, tokenizer: Tokenizer) -> Encoded:
+    """BOS document EOS document EOS ... document: what a language model reads on and on."""
+    parts = [[BOS]]
+    for number, ids in enumerate(tokenizer.encode_batch(split.sources)):
+        parts += [[EOS], ids] if number else [ids]
+    return Encoded(_rows([list(chain.from_iterable(parts))]), _rows([[]]))
 
 
 def fingerprint(split: Split) -> str:
@@ -81,10 +114,14 @@ def fingerprint(split: Split) -> str:
 
 
 def _rows(lists: Sequence[Sequence[int]]) -> Rows:
-    offsets = np.zeros(len(lists) + 1, "int64")
-    np.cumsum([len(ids) for ids in lists], out=offsets[1:])
-    flat = np.fromiter((i for ids in lists for i in ids), "int32", count=int(offsets[-1]))
-    return Rows(flat, offsets)
+    offsets = _offsets([len(ids) for ids in lists])
+    return Rows(np.fromiter(chain.from_iterable(lists), "int32", count=int(offsets[-1])), offsets)
+
+
+def _offsets(lengths: Sequence[int]) -> np.ndarray:
+    offsets = np.zeros(len(lengths) + 1, "int64")
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def _save(encoded: Encoded, folder: Path) -> None:
@@ -92,9 +129,10 @@ def _save(encoded: Encoded, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent))
-        for side in ("sources", "targets"):
-            for part in ("ids", "offsets"):
-                np.save(beside / f"{side}.{part}.npy", getattr(getattr(encoded, side), part))
+        for name, rows in vars(encoded).items():
+            if rows is not None:
+                np.save(beside / f"{name}.ids.npy", rows.ids)
+                np.save(beside / f"{name}.offsets.npy", rows.offsets)
     except OSError as error:
         raise UserError(
             f"cannot write the cache {folder.parent}: {error.strerror}; set ZOO_CACHE to a folder of yours"
@@ -105,11 +143,11 @@ def _save(encoded: Encoded, folder: Path) -> None:
         shutil.rmtree(beside)
 
 
-def _open(folder: Path) -> Encoded:
-    def rows(side):
-        ids = folder / f"{side}.ids.npy"
+def _open(folder: Path, names: Sequence[str]) -> Encoded:
+    def rows(name: str) -> Rows:
+        ids = folder / f"{name}.ids.npy"
         # An empty file cannot be mapped.
         array = np.load(ids, mmap_mode="r") if ids.stat().st_size > 128 else np.load(ids)
-        return Rows(array, np.load(folder / f"{side}.offsets.npy"))
+        return Rows(array, np.load(folder / f"{name}.offsets.npy"))
 
-    return Encoded(rows("sources"), rows("targets"))
+    return Encoded(*map(rows, names))

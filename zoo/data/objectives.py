@@ -1,17 +1,20 @@
 """What a model is given and what it must say: rows of ids -> the arrays of one batch.
 
-Padding is 0 and stands on the right; a label of IGNORE counts for nothing. Rows that only fill up a
-batch hold one `<unk>` and no label, for GPU kernels refuse rows without any token.
+A label of IGNORE counts for nothing; rows that only fill up a batch have no label. How language models cut
+their text into batches stands in windows.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-UNK_ID, BOS_ID, EOS_ID = 1, 2, 3
+from zoo.data.encoded import Encoded
+from zoo.data.reading import ended, pad
+from zoo.data.tokenizers import BOS, EOS
+
 IGNORE = -1
 
 
@@ -28,41 +31,69 @@ class Batch:
         return tuple(x.shape for x in (*self.inputs.values(), self.labels))
 
 
-Ids = Sequence[int] | np.ndarray
+Picked = Sequence[int] | np.ndarray
+"""Numbers of the rows of a batch."""
 
 
-def translation(sources: Sequence[Ids], targets: Sequence[Ids], rows: int, source_length, target_length):
+def translation(encoded: Encoded, picked: Picked, rows: int, source_length: int, target_length: int):
     """Source with its end mark; target behind a begin mark; labels: target with its end mark."""
-    encoder = source_ids(sources, rows, source_length)
+    encoder = source_ids([encoded.sources[i] for i in picked], rows, source_length)
     decoder = np.zeros((rows, target_length), "int32")
     labels = np.full((rows, target_length), IGNORE, "int32")
-    decoder[:, 0] = BOS_ID
-    for i, ids in enumerate(targets):
-        ids = ids[: target_length - 1]
-        decoder[i, 1 : len(ids) + 1] = ids
-        labels[i, : len(ids)] = ids
-        labels[i, len(ids)] = EOS_ID
+    decoder[:, 0] = BOS
+    for row, i in enumerate(picked):
+        ids = encoded.targets[i][: target_length - 1]
+        decoder[row, 1 : len(ids) + 1] = ids
+        labels[row, : len(ids)] = ids
+        labels[row, len(ids)] = EOS
     inputs = {"encoder_token_ids": encoder, "decoder_token_ids": decoder}
     return Batch(inputs, labels, int((labels != IGNORE).sum()))
 
 
-def classification(sources: Sequence[Ids], targets: Sequence[Ids], rows: int, source_length, _=None):
+def classification(encoded: Encoded, picked: Picked, rows: int, source_length: int, _: int = 1):
     """Source with its end mark; labels: one number a row; it is the read tokens that are counted."""
     labels = np.full((rows,), IGNORE, "int32")
-    labels[: len(targets)] = [ids[0] for ids in targets]
-    token_ids = source_ids(sources, rows, source_length)
-    return Batch({"token_ids": token_ids}, labels, int((token_ids[: len(sources)] != 0).sum()))
+    labels[: len(picked)] = [encoded.targets[i][0] for i in picked]
+    token_ids = source_ids([encoded.sources[i] for i in picked], rows, source_length)
+    return Batch({"token_ids": token_ids}, labels, int((token_ids[: len(picked)] != 0).sum()))
 
 
-def source_ids(sources: Sequence[Ids], rows: int, length: int) -> np.ndarray:
+def tagging(encoded: Encoded, picked: Picked, rows: int, source_length: int, _: int = 1):
+    """One id and the characters of each word, no marks; labels: the number of its tag."""
+    read = [{"token_ids": encoded.sources[i], "character_ids": encoded.characters[i]} for i in picked]
+    labels = np.full((rows, source_length), IGNORE, "int32")
+    for row, i in enumerate(picked):
+        tags = encoded.targets[i]
+        labels[row, : len(tags)] = tags
+    return Batch(pad(read, rows, source_length), labels, int((labels != IGNORE).sum()))
+
+
+def source_ids(sources: Sequence[Picked], rows: int, length: int) -> np.ndarray:
     """Texts to read: ids, the end mark, padding: (rows, length) int32. Longer ones are cut."""
-    out = np.zeros((rows, length), "int32")
-    out[:, 0] = UNK_ID
-    for i, ids in enumerate(sources):
-        ids = ids[: length - 1]
-        out[i, : len(ids)] = ids
-        out[i, len(ids)] = EOS_ID
-    return out
+    return pad([{"token_ids": ended(ids, length)} for ids in sources], rows, length)["token_ids"]
 
 
-OBJECTIVES = {"translation": translation, "classification": classification}
+@dataclass(frozen=True)
+class Objective:
+    """How the rows of a task are measured and put together."""
+
+    make: Callable[..., Batch]
+    """(encoded, numbers of rows, rows of the batch, source length, target length) -> batch."""
+    end_mark: bool = True
+    """Whether an end mark follows what is read."""
+    two_sided: bool = False
+    """Whether targets are sequences of their own length."""
+    whole: bool = False
+    """Whether validation keeps what is longer than max_length: each word has its own answer."""
+
+    def lengths(self, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+        """Places that each row needs: of its source, of its target (1 where that has no length of its own)."""
+        source = encoded.sources.lengths + int(self.end_mark)
+        return source, encoded.targets.lengths + 1 if self.two_sided else np.ones_like(source)
+
+
+OBJECTIVES = {
+    "translation": Objective(translation, two_sided=True),
+    "classification": Objective(classification),
+    "tagging": Objective(tagging, end_mark=False, whole=True),
+}

@@ -14,6 +14,32 @@ import numpy as np
 from zoo.config import Recipe
 from zoo.data.encoded import Encoded
 from zoo.data.objectives import OBJECTIVES, Batch
+from zoo.data.windows import Windows
+from zoo.errors import UserError
+
+
+def make_batches(recipe: Recipe, encoded: Encoded, training: bool) -> Batches | Windows:
+    """The batches of a split, as the recipe's task wants them; a UserError where there would be none."""
+    if recipe.task == "language_modeling":
+        return Windows(recipe, encoded, training)
+    batches = Batches(recipe, encoded, training)
+    if not len(batches):
+        raise UserError(
+            f"data: every training row is longer than data.max_length {recipe.data.max_length}: raise it"
+        )
+    return batches
+
+
+def one_batch(recipe: Recipe, encoded: Encoded) -> Batch:
+    """All rows in one batch, in their order and as long as the longest, for `fit` and `evaluate` of Keras."""
+    if recipe.task == "language_modeling":
+        windows = Windows(recipe, encoded, training=False)
+        return windows.make(windows.starts(), windows.windows)
+    objective = OBJECTIVES[recipe.task]
+    longest = None if objective.whole else recipe.data.max_length
+    lengths = [int(side.max()) for side in objective.lengths(encoded)]
+    lengths = [length if longest is None else min(length, longest) for length in lengths]
+    return objective.make(encoded, range(len(encoded)), len(encoded), *lengths)
 
 
 @dataclass(frozen=True)
@@ -27,35 +53,35 @@ class Bucket:
 
 
 class Batches:
-    """All batches of a split.
+    """All batches of a split of examples.
 
     Args:
         recipe: gives max_length, buckets, batch_tokens, task and seed.
         encoded: the split.
         training: rows are shuffled for each epoch, and rows longer than max_length are left out; else
-            every row comes once, in a fixed order, cut where it is too long.
+            every row comes once, in a fixed order. What is too long is cut then, but a tagger's rows, with
+            an answer for each word, stay whole in a bucket of their own.
     """
 
     def __init__(self, recipe: Recipe, encoded: Encoded, training: bool):
         self.encoded, self.training, self.seed = encoded, training, recipe.seed
         self.objective = OBJECTIVES[recipe.task]
-        self.longest = recipe.data.max_length
-        two_sided = recipe.task == "translation"
-        source = encoded.sources.lengths + 1  # the end mark
-        target = encoded.targets.lengths + 1 if two_sided else np.ones_like(source)
-        length = np.maximum(source, target)
-        self.too_long = int((length > self.longest).sum())
-        bounds = np.array([*recipe.data.buckets, self.longest])
-        which = np.searchsorted(bounds, np.minimum(length, self.longest))
+        self.source, self.target = self.objective.lengths(encoded)
+        length, longest = np.maximum(self.source, self.target), recipe.data.max_length
+        self.too_long = int((length > longest).sum())
+        bounds = [*recipe.data.buckets, longest]
+        if self.objective.whole and self.too_long and not training:
+            bounds.append(_rounded(length.max(), 2**30))
+        which = np.searchsorted(bounds, np.minimum(length, bounds[-1]))
         if training:
-            which[length > self.longest] = -1
+            which[length > longest] = -1
         self.buckets = []
         for i, bound in enumerate(bounds):
             members = np.flatnonzero(which == i)
             if len(members):
-                source_length = _rounded(source[members].max(), bound)
-                target_length = _rounded(target[members].max(), bound) if two_sided else 1
-                counted = target_length if two_sided else source_length
+                source_length = _rounded(self.source[members].max(), bound)
+                target_length = _rounded(self.target[members].max(), bound) if self.objective.two_sided else 1
+                counted = target_length if self.objective.two_sided else source_length
                 rows = max(1, recipe.train.batch_tokens // counted)
                 rows = rows // 8 * 8 or rows
                 self.buckets.append(Bucket(members, rows, source_length, target_length))
@@ -75,14 +101,13 @@ class Batches:
         """Share of the places of an epoch's batches, on both sides, that hold no token."""
         places = tokens = 0
         for bucket, count in zip(self.buckets, self._counts, strict=True):
-            width = bucket.source_length + (bucket.target_length if bucket.target_length > 1 else 0)
-            places += count * bucket.rows * width
-            sides = [np.minimum(self.encoded.sources.lengths[bucket.members] + 1, bucket.source_length)]
-            if bucket.target_length > 1:
-                target = self.encoded.targets.lengths[bucket.members] + 1
-                sides.append(np.minimum(target, bucket.target_length))
+            sides = [(self.source, bucket.source_length)]
+            if self.objective.two_sided:
+                sides.append((self.target, bucket.target_length))
             share = min(1.0, count * bucket.rows / len(bucket.members))
-            tokens += share * sum(side.sum() for side in sides)
+            for lengths, width in sides:
+                places += count * bucket.rows * width
+                tokens += share * np.minimum(lengths[bucket.members], width).sum()
         return float(1.0 - tokens / places) if places else 0.0
 
     def batch(self, step: int) -> Batch:
@@ -91,12 +116,8 @@ class Batches:
         which, start, order = self._plan_of(epoch)
         bucket = self.buckets[which[index]]
         picked = order[which[index]][start[index] : start[index] + bucket.rows]
-        return self.objective(
-            [self.encoded.sources[i] for i in picked],
-            [self.encoded.targets[i] for i in picked],
-            bucket.rows,
-            bucket.source_length,
-            bucket.target_length,
+        return self.objective.make(
+            self.encoded, picked, bucket.rows, bucket.source_length, bucket.target_length
         )
 
     def _batches_in(self, bucket: Bucket) -> int:

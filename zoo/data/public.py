@@ -21,7 +21,7 @@ from pathlib import Path
 from zoo.cache import cache_dir
 from zoo.config.data import SST2, TREC, UDEWT, Multi30k, Named, TatoebaEnZh, TinyShakespeare
 from zoo.data.datasets import Dataset
-from zoo.data.readers import Rows, answer_lines, conllu_rows, labeled_rows, parallel_rows, tsv_rows
+from zoo.data.readers import Rows, answer_text, conllu_rows, kept, labeled_rows, parallel_rows, tsv_rows
 from zoo.data.text_files import Reading, shown
 from zoo.errors import UserError
 
@@ -142,7 +142,9 @@ def load(config: Named) -> Dataset:
     reading = Reading()
     splits = READERS[config.name](reading, lambda name: _find(reading, source, config, name), config)
     return reading.finish(
-        {name: reading.keep(name, rows) for name, rows in splits.items()}, source.licence, source.address
+        {name: kept(reading, name, rows, config) for name, rows in splits.items()},
+        source.licence,
+        source.address,
     )
 
 
@@ -207,10 +209,7 @@ def _ud_ewt(reading: Reading, find: Find, config: UDEWT) -> dict[str, Rows]:
 def _tinyshakespeare(reading: Reading, find: Find, config: TinyShakespeare) -> dict[str, Rows]:
     text = reading.text("train", find("input.txt")) or ""
     cut = len(text) * 9 // 10
-    return {
-        "train": answer_lines(text[:cut].split("\n"), config.target),
-        "val": answer_lines(text[cut:].split("\n"), config.target),
-    }
+    return {"train": answer_text(text[:cut], config.target), "val": answer_text(text[cut:], config.target)}
 
 
 READERS: dict[str, Callable[..., dict[str, Rows]]] = {

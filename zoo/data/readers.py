@@ -17,7 +17,7 @@ from pathlib import Path
 import conllu
 
 from zoo.config.data import CSV, JSONL, TSV, Columns, CoNLLU, Labeled, Parallel, Text
-from zoo.data.datasets import Dataset
+from zoo.data.datasets import Dataset, Split
 from zoo.data.text_files import Reading, did_you_mean, shown
 
 Rows = list[tuple[str, str]]
@@ -32,8 +32,15 @@ def load(config: Files) -> Dataset:
     for split in ("train", "val", "test"):
         files = getattr(config, split)
         if files is not None:
-            splits[split] = reading.keep(split, read(reading, split, files, config))
+            splits[split] = kept(reading, split, read(reading, split, files, config), config)
     return reading.finish(splits)
+
+
+def kept(reading: Reading, split: str, rows: Rows, config: object) -> Split:
+    """The rows of a split that are fit to be used: documents as they are, others tidied."""
+    if getattr(config, "target", None) == "next":
+        return reading.keep_documents(split, [text for text, _ in rows])
+    return reading.keep(split, rows)
 
 
 def parallel_rows(reading: Reading, split: str, source: Path, target: Path) -> Rows:
@@ -136,7 +143,10 @@ def conllu_rows(reading: Reading, split: str, path: Path, source: str, target: s
         reading.report.add(split, "empty nodes skipped", sum("." in _id(token) for token in tokens))
         for column in (source, target):
             bare[column] += all(token[column] in (None, "_") for token in words)
-        rows.append((_sequence(words, source), _sequence(words, target)))
+        sides = [[_one_word(token[column]) for token in words] for column in (source, target)]
+        spaced = sum(text != (token[source] or "_") for text, token in zip(sides[0], words, strict=True))
+        reading.report.add(split, "words with a space inside, made a no-break space", spaced)
+        rows.append((" ".join(sides[0]), " ".join(sides[1])))
     reading.broken(path, wrong)
     for column, count in bare.items():
         if rows and count == len(rows):
@@ -147,13 +157,17 @@ def conllu_rows(reading: Reading, split: str, path: Path, source: str, target: s
 
 
 def text_rows(reading: Reading, split: str, path: Path, target: str) -> Rows:
-    """Each line, answered by itself or reversed."""
-    return answer_lines(reading.lines(split, path) or [], target)
+    """The whole file, or each line answered by itself or reversed."""
+    return answer_text(reading.text(split, path) or "", target)
 
 
-def answer_lines(lines: Sequence[str], target: str) -> Rows:
-    """Lines with what `copy` or `reverse` asks for."""
-    lines = [line.strip() for line in lines]
+def answer_text(text: str, target: str) -> Rows:
+    """A text with what `next`, `copy` or `reverse` asks for."""
+    if target == "next":
+        return [(text, "")]
+    lines = [line.strip() for line in text.split("\n")]
+    if not lines[-1]:  # what follows the last line's end
+        lines.pop()
     return [(line, line if target == "copy" else reverse(line)) for line in lines]
 
 
@@ -299,6 +313,6 @@ def _id(token: conllu.Token) -> str:
     return token["id"][1] if isinstance(token["id"], tuple) else ""
 
 
-def _sequence(words: Sequence[conllu.Token], column: str) -> str:
+def _one_word(text: str | None) -> str:
     """A space inside a word (`10 000`) becomes a no-break space: both sequences keep their length."""
-    return " ".join((word[column] or "_").replace(" ", "\u00a0") for word in words)
+    return "\u00a0".join((text or "_").split()) or "_"

@@ -21,6 +21,7 @@ from zoo.errors import UserError
 SHOWN = 5  # broken rows of a file that are named one by one
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ODD_IN_DOCUMENT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")  # tabs and line feeds belong there
 _BREAK = re.compile(r"\s*[\r\n]+\s*")
 _CJK = re.compile(r"[\u4e00-\u9fff]")
 
@@ -93,6 +94,20 @@ class Reading:
             sources.append(source)
             targets.append(target)
         return Split(sources, targets)
+
+    def keep_documents(self, split: str, texts: Iterable[str]) -> Split:
+        """Whole texts with their line ends, for language modelling: nothing is stripped; `\\r\\n` becomes `\\n`."""
+        sources = []
+        for text in texts:
+            self.report.add(split, "line ends \\r\\n, made \\n", text.count("\r\n"))
+            text = text.replace("\r\n", "\n")
+            if not text.strip():
+                self.report.add(split, "documents left out: nothing but white space")
+                continue
+            odd = len(_ODD_IN_DOCUMENT.findall(text))
+            self.report.add(split, "control characters (NUL ...) and U+FFFD, kept", odd)
+            sources.append(text)
+        return Split(sources, [""] * len(sources))
 
     def finish(self, splits: dict[str, Split], licence: str = "yours", address: str = "") -> Dataset:
         """The data set, or all that was wrong with it."""

@@ -83,6 +83,13 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return self._processor.encode([_valid(text) for text in texts]) if len(texts) else []
 
+    def encode_words(self, words: Sequence[str]) -> list[int]:
+        """Exactly one id a word, each encoded by itself: neighbouring unknown words stay two.
+
+        A word that this tokenizer would write with several pieces, or with none, is <unk>.
+        """
+        return [row[0] if len(row) == 1 else UNK for row in self.encode_batch(words)]
+
     def decode(self, ids: Iterable[int]) -> str:
         return self._processor.decode(list(_until_eos(ids)))
 
@@ -176,15 +183,26 @@ def train_tokenizer(config: SentencePiece | Character | Byte | Word, texts: Iter
 
 
 def _training_lines(texts: Iterable[str]) -> Iterator[str]:
+    """Texts, cut at spaces where they are long.
+
+    SentencePiece takes line breaks off the end of a line, not off its beginning: there they are moved, so
+    that a document's line breaks are characters like others.
+    """
     for text in texts:
         line = _valid(text).translate(RESERVED)
         start = 0
         while len(line) - start > LONGEST_LINE:
             end = line.rfind(" ", start + 1, start + LONGEST_LINE)
             end = end if end > 0 else start + LONGEST_LINE
-            yield line[start:end]
+            yield _breaks_first(line[start:end])
             start = end
-        yield line[start:]
+        yield _breaks_first(line[start:])
+
+
+def _breaks_first(line: str) -> str:
+    body = line.rstrip("\r\n")
+    breaks = line[len(body) :]
+    return breaks + (body or " ") if breaks else line
 
 
 def _explained(message: str, size: int | None, kind: str) -> UserError:

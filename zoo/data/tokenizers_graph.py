@@ -9,7 +9,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_text
 
-from zoo.data.tokenizers import BOS, EOS, PAD, Tokenizer
+from zoo.data.tokenizers import BOS, EOS, PAD, UNK, Tokenizer
+from zoo.data.words import FIRST_BYTE, WORD_BYTES
 
 
 class GraphTokenizer(tf.Module):
@@ -28,6 +29,21 @@ class GraphTokenizer(tf.Module):
         """Strings (B,) -> ids (B, ragged) int32, without bos and eos; an empty text has no ids."""
         return self._sentencepiece.tokenize(texts)
 
+    def words(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+        """Strings (B,) -> ids (B, words) int32 and characters (B, words, W) int32 of their words.
+
+        As words.py and `Tokenizer.encode_words`; an empty text is one <unk> without characters.
+        """
+        words = tf.strings.split(texts)
+        missing = tf.cast(tf.equal(words.row_lengths(), 0), tf.int64)
+        empty = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(missing)], ""), missing)
+        words = tf.concat([words, empty], axis=1)
+        flat = words.flat_values
+        pieces = self._sentencepiece.tokenize(flat)
+        first = pieces[:, :1].to_tensor(default_value=UNK, shape=[None, 1])[:, 0]
+        ids = tf.where(tf.equal(pieces.row_lengths(), 1), first, UNK)
+        return words.with_flat_values(ids), words.with_flat_values(_characters(flat))
+
     def detokenize(self, ids: tf.RaggedTensor) -> tf.Tensor:
         """Ids (B, ragged) -> strings (B,): up to the first eos, pad and bos left out."""
         ids = tf.cast(ids, tf.int32)
@@ -39,3 +55,15 @@ class GraphTokenizer(tf.Module):
         special = tf.equal(ids.flat_values, PAD) | tf.equal(ids.flat_values, BOS)
         kept = tf.logical_not(special) & tf.equal(ended, 0)
         return self._sentencepiece.detokenize(tf.ragged.boolean_mask(ids, ids.with_flat_values(kept)))
+
+
+def _characters(words: tf.Tensor) -> tf.Tensor:
+    """Strings (n,) -> the ids of their first and last bytes (n, WORD_BYTES) int32."""
+    half = WORD_BYTES // 2
+    length = tf.strings.length(words)
+    ends = tf.strings.substr(words, 0, WORD_BYTES - half) + tf.strings.substr(
+        words, tf.maximum(length - half, 0), tf.fill(tf.shape(words), half)
+    )
+    content = tf.where(length > WORD_BYTES, ends, words)
+    content = tf.cast(tf.io.decode_raw(content, tf.uint8, fixed_length=WORD_BYTES), tf.int32) + FIRST_BYTE
+    return tf.where(tf.sequence_mask(length, WORD_BYTES), content, 0)

@@ -12,11 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo.decoding.tokens import BOS_ID, EOS_ID, NEVER, PAD_ID, forbid
 from zoo.layers.portable import put
-
-PAD_ID, BOS_ID, EOS_ID = 0, 2, 3
-NEVER = -1e9
-"""A log-probability that no sum of real ones reaches; scores are float32."""
 
 
 def greedy_search(model, token_ids, length: int):
@@ -141,9 +138,7 @@ def beam_search(model, token_ids, length: int, beams: int, length_penalty: float
 
 def _log_probabilities(logits):
     """Log-softmax over what may be said: anything but padding and the begin mark. (B, V) float32."""
-    forbidden = np.zeros((1, logits.shape[-1]), "float32")
-    forbidden[:, [PAD_ID, BOS_ID]] = NEVER
-    return ops.log_softmax(logits + ops.convert_to_tensor(forbidden), axis=-1)
+    return ops.log_softmax(forbid(logits), axis=-1)
 
 
 def _repeat(nest, times):

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from zoo import user_code
 from zoo.errors import UserError
 from zoo.export.process import exit_reason, tail
 
@@ -30,6 +31,9 @@ def export(
     *,
     beams: int | None = None,
     max_length: int | None = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     xla: bool = False,
     samples: int | None = None,
     texts: Sequence[str] | None = None,
@@ -43,6 +47,7 @@ def export(
         out: folder for the files (default: `export` in the run, `exports/<name>` for other sources).
         beams: of a SavedModel (default: the recipe's); a TFLite file is greedy.
         max_length: longest answer in tokens (default: the recipe's).
+        temperature, top_k, top_p: how a language model draws (default: as the recipe says).
         xla: compile the SavedModel's ids core with XLA.
         samples: validation texts to compare on (default: `export.samples` of the recipe).
         texts: texts to compare on instead of validation texts.
@@ -56,7 +61,7 @@ def export(
         raise UserError(
             f"unknown export format '{', '.join(unknown)}': give one or more of {', '.join(FILES)}"
         )
-    options = dict(beams=beams, max_length=max_length, xla=xla, samples=samples)
+    search = dict(beams=beams, length=max_length, temperature=temperature, top_k=top_k, top_p=top_p)
     with tempfile.TemporaryDirectory(prefix="zoo-export-") as scratch:
         if not isinstance(source, str | Path):
             out = out or Path("exports") / source.recipe.name.rsplit("/", 1)[-1]
@@ -66,7 +71,10 @@ def export(
             "formats": formats,
             "out": str(out) if out else None,
             "texts": list(texts) if texts else None,
-            **options,
+            "allow_code": user_code.allowed(),
+            "samples": samples,
+            "xla": xla,
+            "search": {name: value for name, value in search.items() if value is not None},
         }
         return _converse(request, Path(scratch) / "stderr", progress)
 

@@ -1,9 +1,10 @@
-"""Answers texts with an exported SavedModel; this file imports tensorflow and tensorflow_text alone.
+"""Answers texts with exported SavedModels; this file imports tensorflow and tensorflow_text alone.
 
-    python -I run_saved_model.py FOLDER < texts.jsonl
+    python -I run_saved_model.py FOLDER TEXTS.jsonl [FOLDER TEXTS.jsonl ...]
 
-Each line of standard input is `{"text": ..., "ids": [...]}`, the ids being what the tokenizer makes of the
-text. Standard output is one JSON object: the answers, and the milliseconds that a text alone takes.
+Each line of a file of texts is `{"text": ..., "inputs": {...}}`, the inputs being what the tokenizer makes of
+the text, and the numbers that a language model draws by. Standard output is one JSON object a model: the
+answers, and the milliseconds that a text alone takes.
 """
 
 import json
@@ -15,36 +16,48 @@ import tensorflow_text  # noqa: F401 - registers the tokenizer's operators
 
 BATCH = 32
 TIMED = 25
+SEED = 7
 
 
-def main(folder):
-    rows = [json.loads(line) for line in sys.stdin]
+def answers(folder, rows):
     model = tf.saved_model.load(folder)
-    serve, from_ids = model.signatures["serving_default"], model.signatures["ids"]
-    width = from_ids.structured_input_signature[1]["ids"].shape[1]
+    by_text, by_ids = model.signatures["serving_default"], model.signatures["ids"]
+    # What draws its words takes a seed beside the texts.
+    seeds = {} if "seed" not in names(by_text) else {"seed": tf.constant(SEED)}
 
-    answers = []
+    found = []
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
-        by_text = serve(text=tf.constant([row["text"] for row in part]))
-        padded = tf.ragged.constant([row["ids"] for row in part], dtype=tf.int32).to_tensor(
-            shape=[None, width]
-        )
-        by_ids = from_ids(ids=padded)
-        named = {**plain(by_text), **{f"ids: {name}": value for name, value in plain(by_ids).items()}}
-        answers += [{name: value[i] for name, value in named.items()} for i in range(len(part))]
+        said = plain(by_text(text=tf.constant([row["text"] for row in part]), **seeds))
+        given = {
+            name: padded([row["inputs"][name] for row in part], spec) for name, spec in names(by_ids).items()
+        }
+        computed = plain(by_ids(**given))
+        both = {**said, **{f"ids: {name}": value for name, value in computed.items()}}
+        found += [{name: value[i] for name, value in both.items()} for i in range(len(part))]
 
-    for name, value in serve(text=tf.constant([], tf.string)).items():
+    for name, value in by_text(text=tf.constant([], tf.string), **seeds).items():
         assert value.shape[0] == 0, f"{name} of no texts has the shape {value.shape}"
 
     milliseconds = []
     for row in rows[: TIMED + 1]:
         start = time.perf_counter()
-        plain(serve(text=tf.constant([row["text"]])))
+        plain(by_text(text=tf.constant([row["text"]]), **seeds))
         milliseconds.append((time.perf_counter() - start) * 1000)
-    assert "zoo" not in sys.modules, "imported zoo"
     # The first one still compiles.
-    print(json.dumps({"answers": answers, "milliseconds": milliseconds[1:] or milliseconds}))
+    return {"answers": found, "milliseconds": milliseconds[1:] or milliseconds}
+
+
+def names(function):
+    """Name of each input -> its TensorSpec."""
+    return function.structured_input_signature[1]
+
+
+def padded(rows, spec):
+    """Nested lists as one tensor, filled up with zeros; an axis that the signature leaves open is as long as
+    the longest row."""
+    ragged = tf.ragged.constant(rows, dtype=spec.dtype, inner_shape=tuple(spec.shape[2:]))
+    return ragged.to_tensor(shape=[None, *spec.shape[1:]])
 
 
 def plain(outputs):
@@ -56,4 +69,7 @@ def plain(outputs):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for folder, texts in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        with open(texts, encoding="utf-8") as lines:
+            print(json.dumps(answers(folder, [json.loads(line) for line in lines])), flush=True)
+    assert "zoo" not in sys.modules, "imported zoo"

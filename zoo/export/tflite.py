@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
-from zoo.decoding.search import greedy_search
 from zoo.errors import UserError
+from zoo.export.kinds import Kind
 from zoo.export.portable import without_cudnn
 from zoo.recipe import dump_recipe
 from zoo.runtime.tflite import append
@@ -25,41 +25,26 @@ REFUSED = ("CUSTOM", "FLEX", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 """Operators that Python's interpreter does not have, or that stand for weights left outside the file."""
 
 
-def export_tflite(task, path: str | Path, max_length: int | None = None) -> Counter:
-    """Writes the file; it answers one text at a time, of any length, and greedily.
+def export_tflite(kind: Kind, path: str | Path) -> Counter:
+    """Writes the file; it answers one text at a time, of any length.
 
     Args:
-        task: model, tokenizer, recipe and labels.
+        kind: the task with its search.
         path: the file to write.
-        max_length: longest answer in tokens, of a translator.
 
     Returns: its operators and how often each stands in it.
     """
+    task, recipe = kind.task, kind.recipe
     without_cudnn(task.model)
-    recipe = task.recipe
-    length = max_length or recipe.decode.max_length or recipe.data.max_length
-
-    def translate(ids):
-        answer, score = greedy_search(task.model, ids, length)
-        return {"ids": answer, "score": score}
-
-    def classify(ids):
-        logits = task.model({"token_ids": ids}, training=False)
-        return {"probabilities": keras.ops.softmax(keras.ops.cast(logits, "float32"))}
-
-    kind = recipe.task
-    core = classify if kind == "classification" else translate
-    content = convert(core, task.model.variables)
+    content = convert(kind.compute, task.model.variables, kind.inputs)
     found = operators(content)
     refuse(found)
     Path(path).write_bytes(content)
     signature = {
-        "task": kind,
+        "task": recipe.task,
         "kind": recipe.model.name,
-        "inputs": {"ids": ["int32", [1, None]]},
-        "outputs": {"probabilities": ["float32", [1, len(task.labels)]]}
-        if kind == "classification"
-        else {"ids": ["int32", [1, length]], "score": ["float32", [1]]},
+        "inputs": {name: [dtype, [1, *shape]] for name, (dtype, shape) in kind.inputs.items()},
+        "outputs": {name: [dtype, shape] for name, (dtype, shape) in kind.outputs().items()},
         "max_length": recipe.data.max_length,
     }
     files = {
@@ -67,20 +52,27 @@ def export_tflite(task, path: str | Path, max_length: int | None = None) -> Coun
         "recipe.yaml": dump_recipe(recipe).encode(),
         "signature.json": json.dumps(signature, indent=2).encode(),
     }
-    if kind == "classification":
+    if task.labels:
         files["labels.json"] = json.dumps(list(task.labels), ensure_ascii=False).encode()
     append(path, files)
     return found
 
 
-def convert(function, variables) -> bytes:
-    """The flatbuffer of `function(ids (1, S) int32) -> dict`, which reads Keras `variables`."""
+def convert(function, variables, inputs: Mapping[str, tuple[str, tuple]]) -> bytes:
+    """The flatbuffer of `function(**inputs) -> dict`, which reads Keras `variables`.
+
+    `inputs` are name -> (type, shape without the batch of 1); time may be open.
+    """
     # A Keras model is no tf.Module: without one the converter leaves the weights out, and says nothing.
     module = tf.Module()
     module.weights = [variable.value for variable in variables]
     # Batch 1 is what makes the recurrent loops builtin operators; the source length may stay open.
-    signature = [tf.TensorSpec([1, None], tf.int32, name="ids")]
-    traced = tf.function(function, input_signature=signature, autograph=False)
+    signature = [tf.TensorSpec([1, *shape], dtype, name=name) for name, (dtype, shape) in inputs.items()]
+    traced = tf.function(
+        lambda *tensors: function(**dict(zip(inputs, tensors, strict=True))),
+        input_signature=signature,
+        autograph=False,
+    )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], module)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     try:

@@ -34,16 +34,18 @@ def main() -> int:
         print(json.dumps(event), file=events, flush=True)
 
     try:
-        from zoo import hub, loading
+        from zoo import hub, loading, user_code
 
+        if request["allow_code"]:
+            user_code.allow()
         folder = hub.find_model(request["source"])
         out = Path(request["out"]) if request["out"] else default_folder(folder)
         task = loading.load(request["source"])
         texts = request["texts"] or validation_texts(task, request["samples"])
         for form in request["formats"]:
             tell(event="start", format=form)
-            options = {key: request[key] for key in ("beams", "max_length", "xla")}
-            tell(event="done", report=make(task, form, out, texts, **options), folder=str(out))
+            report = make(task, form, out, texts, xla=request["xla"], **request["search"])
+            tell(event="done", report=report, folder=str(out))
     except UserError as error:
         tell(event="error", problems=error.problems)
         return 2
@@ -58,53 +60,47 @@ def default_folder(folder: Path) -> Path:
 def validation_texts(task, samples: int | None) -> list[str]:
     """Texts from all over the validation split, always the same ones."""
     from zoo.data.datasets import load_dataset
+    from zoo.export.kinds import KINDS
 
-    texts = load_dataset(task.recipe).val.sources
-    count = min(samples or task.recipe.export.samples, len(texts))
-    return [texts[i * len(texts) // count] for i in range(count)]
+    kind = KINDS[task.recipe.task](task)
+    return kind.samples(load_dataset(task.recipe).val, samples or task.recipe.export.samples)
 
 
-def make(
-    task,
-    form: str,
-    out: Path,
-    texts: Sequence[str],
-    beams: int | None = None,
-    max_length: int | None = None,
-    xla: bool = False,
-) -> dict:
-    """One file: written under another name, compared, then renamed. Returns its report."""
-    from zoo.export.verify import Search, verify
+def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **search) -> dict:
+    """One file: written under another name, compared, then renamed. Returns its report.
 
-    recipe, start = task.recipe, time.perf_counter()
-    length = max_length or recipe.decode.max_length or recipe.data.max_length
-    beams = 1 if form == "tflite" else beams or recipe.export.beams or recipe.decode.beams
-    search = Search(beams, recipe.decode.length_penalty, length)
+    `search` are settings of the search, as `zoo.export.export` takes them; None is as the recipe says.
+    """
+    from zoo.export.kinds import KINDS
+    from zoo.export.verify import verify
+
+    start = time.perf_counter()
+    kind = KINDS[task.recipe.task](task, form, **search)
+    xla = xla and form == "saved_model"
     final = out / FILES[form]
     beside = out / f".partial.{final.name}"
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove(beside)
-        operators = WRITERS[form](task, beside, search, xla)
-        figures = verify(task, beside, form, texts, search)
+        operators = WRITERS[form](kind, beside, xla)
+        figures = verify(kind, beside, form, texts)
         replace(beside, final)
     except OSError as error:
         raise UserError(f"{out}: cannot write the {form} ({error.strerror or error})") from error
     finally:
         remove(beside)
-    found = {"beams": beams, "max_length": length} if recipe.task == "translation" else {}
     packages = ("tensorflow", "keras", "tensorflow-text", "ai-edge-litert", "sentencepiece")
     versions = {name: importlib.metadata.version(name) for name in packages}
-    xla = xla and form == "saved_model"
     runs_on = RUNS_ON[form].format(**versions) + (", XLA in it; not stock TensorFlow Serving" if xla else "")
     return {
         "format": form,
+        "task": task.recipe.task,
         "path": str(final),
         "example": texts[0] if texts else "",
         "size": size(final),
         **figures,
         "seconds": round(time.perf_counter() - start, 1),
-        **found,
+        **kind.report(),
         "xla": xla,
         "runs_on": runs_on,
         "operators": dict(sorted(operators.items())),
@@ -112,16 +108,16 @@ def make(
     }
 
 
-def _saved_model(task, path: Path, search, xla: bool):
+def _saved_model(kind, path: Path, xla: bool):
     from zoo.export.saved_model import export_saved_model
 
-    return export_saved_model(task, path, search.beams, search.length_penalty, search.max_length, xla)
+    return export_saved_model(kind, path, xla)
 
 
-def _tflite(task, path: Path, search, xla: bool):
+def _tflite(kind, path: Path, xla: bool):
     from zoo.export.tflite import export_tflite
 
-    return export_tflite(task, path, search.max_length)
+    return export_tflite(kind, path)
 
 
 WRITERS: dict[str, Callable] = {"saved_model": _saved_model, "tflite": _tflite}

@@ -1,4 +1,7 @@
-"""Attention of a recurrent decoder over a memory."""
+"""Attention of a recurrent decoder over a memory: which of the encoder's states speak for the next word.
+
+Both layers are used alike: `project_memory` once a sentence, then a call for each query, or for all at once.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from keras import ops
 
 from zoo.layers.portable import float32, mask_scores
 
+SCORES = ("dot", "general", "concat")
+
 
 @keras.saving.register_keras_serializable("zoo")
 class BahdanauAttention(keras.layers.Layer):
-    """Additive attention: a small network scores how well each memory fits the query.
+    """Additive attention of a decoder state over a memory.
 
     `e_j = v^T tanh(W_a s + U_a h_j)`, `alpha = softmax(e)`, `c = sum_j alpha_j h_j`.
 
@@ -20,12 +25,12 @@ class BahdanauAttention(keras.layers.Layer):
         units: width A of the scoring network.
 
     Call arguments:
-        query: decoder state s, (B, U).
+        query: decoder state s, (B, U), or the states of all steps, (B, T, U).
         keys: `project_memory(memory)`, (B, S, A).
         memory: encoder states h, (B, S, M).
         memory_mask: (B, S) bool, True = is a token.
 
-    Returns: context c (B, M) and weights alpha (B, S).
+    Returns: context c (B, M) and weights alpha (B, S); for all steps (B, T, M) and (B, T, S).
 
     Masking: masked places get weight 0. A row without any token gets equal weights, never NaN.
 
@@ -60,180 +65,123 @@ class BahdanauAttention(keras.layers.Layer):
         return self.memory_dense(memory)
 
     def call(self, query, keys, memory, memory_mask=None):
-        hidden = ops.tanh(ops.expand_dims(self.query_dense(query), 1) + keys)  # (B, S, A)
-        # A sum, not a matrix product: XLA cannot train a 3-D product inside a loop of unknown shape.
-        scores = float32(ops.sum(hidden * ops.cast(self.v, hidden.dtype), axis=-1))
-        weights = ops.cast(ops.softmax(mask_scores(scores, memory_mask)), memory.dtype)
-        return ops.einsum("bs,bsm->bm", weights, memory), weights
+        return _read(_additive_scores(self.query_dense(query), keys, self.v), memory, memory_mask)
 
     def compute_output_shape(self, query_shape, keys_shape, memory_shape):
-        return (query_shape[0], memory_shape[-1]), tuple(memory_shape[:2])
+        return (*query_shape[:-1], memory_shape[-1]), (*query_shape[:-1], memory_shape[1])
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable("zoo")
-class AttentionLSTMCell(keras.layers.Layer):
-    """One step of an LSTM that first looks at a memory with its previous state.
+class LuongAttention(keras.layers.Layer):
+    """Attention of a decoder state over a memory by one of Luong's three scores.
 
-    `c_t = Attention(h_{t-1}, memory)`,
-    `i, f, g, o = x_t W + h_{t-1} R + c_t C + b`, then the LSTM's equations. It outputs `[h_t; c_t]`.
+    `dot: e_j = h^T m_j`, `general: e_j = h^T W_a m_j`, `concat: e_j = v_a^T tanh(W_a [h; m_j])`, then
+    `alpha = softmax(e)`, `c = sum_j alpha_j m_j`.
 
-    The product `x_t W + b` comes in ready made: `AttentionDecoder` computes it for all steps at once.
-
-    Args:
-        units: width U of the state.
-        attention_units: width A of the attention's scoring network.
-
-    Call arguments:
-        inputs: gate inputs x_t W + b, (B, 4U), in Keras's order i, f, g, o.
-        states: h and the cell state, two of (B, U).
-
-    Returns: `[h_t; c_t]` (B, U + M), and the new states.
-
-    Masking: of the memory, through `set_memory`.
-
-    Differs from the paper: an LSTM where the paper has a GRU.
-
-    Example:
-        >>> import numpy as np
-        >>> cell, memory = AttentionLSTMCell(3, attention_units=4), np.ones((2, 5, 6), "float32")
-        >>> cell.build(memory.shape)
-        >>> cell.set_memory((cell.attention.project_memory(memory), memory, None))
-        >>> zeros = np.zeros((2, 3), "float32")
-        >>> outputs, (h, c) = cell(np.ones((2, 12), "float32"), [zeros, zeros])
-        >>> outputs.shape
-        TensorShape([2, 9])
-
-    Reference: Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2
-    """
-
-    def __init__(self, units: int, attention_units: int, **kwargs):
-        super().__init__(**kwargs)
-        self.units, self.attention_units = units, attention_units
-        self.state_size = [units, units]
-        self.set_memory(None)
-
-    def build(self, memory_shape):
-        # Built by AttentionDecoder, which knows the memory; layers.RNN only knows the inputs.
-        self.attention = BahdanauAttention(self.attention_units, name="attention", dtype=self.dtype_policy)
-        self.attention.build((None, self.units), memory_shape)
-        self.output_size = self.units + memory_shape[-1]
-        self.recurrent_kernel = self.add_weight(
-            name="recurrent_kernel", shape=(self.units, 4 * self.units), initializer="orthogonal"
-        )
-        self.context_kernel = self.add_weight(name="context_kernel", shape=(memory_shape[-1], 4 * self.units))
-
-    def set_memory(self, arguments):
-        """(keys, memory, mask) for the steps to come; the loop's body closes over them."""
-        object.__setattr__(self, "_memory", arguments)  # past Keras, which would track the tensors
-
-    def call(self, inputs, states, training=None):
-        h, cell = states
-        keys, memory, mask = self._memory
-        context, _ = self.attention(h, keys, memory, memory_mask=mask)
-        kernel = ops.concatenate([self.recurrent_kernel, self.context_kernel], axis=0)
-        gates = inputs + ops.matmul(ops.concatenate([h, context], axis=-1), ops.cast(kernel, inputs.dtype))
-        i, f, g, o = ops.split(gates, 4, axis=-1)
-        cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(cell)
-        return ops.concatenate([h, context], axis=-1), [h, cell]
-
-    def get_config(self):
-        config = {"units": self.units, "attention_units": self.attention_units}
-        return {**super().get_config(), **config}
-
-
-@keras.saving.register_keras_serializable("zoo")
-class AttentionDecoder(keras.layers.Layer):
-    """An LSTM decoder that attends to a memory at every step.
-
-    For all steps at once (training) or one at a time (`step`, decoding), with the same weights:
-    `[h_t; c_t] = AttentionLSTMCell(x_t, h_{t-1})`.
+    What does not depend on the query, `project_memory` computes once for a whole sentence: nothing for
+    dot, `W_a m_j` for general, the right half of `W_a [h; m_j]` for concat.
 
     Args:
-        units: width U of the state.
-        attention_units: width A of the attention's scoring network, U by default.
+        score: "dot", "general" or "concat".
+        units: width A of the scoring network of concat, that of the query by default.
 
     Call arguments:
-        inputs: embeddings of the previous tokens, (B, T, E).
-        memory: encoder states, (B, S, M).
+        query: decoder state h, (B, U), or the states of all steps, (B, T, U).
+        keys: `project_memory(memory)`, (B, S, U), for concat (B, S, A).
+        memory: encoder states m, (B, S, M); for dot, M = U.
         memory_mask: (B, S) bool, True = is a token.
-        initial_state: two of (B, U).
 
-    Returns: `[h_t; c_t]` of every step, (B, T, U + M).
+    Returns: context c (B, M) and weights alpha (B, S); for all steps (B, T, M) and (B, T, S).
 
-    Masking: of the memory by `memory_mask`. The inputs need none: padding stands at their end.
+    Masking: masked places get weight 0. A row without any token gets equal weights, never NaN.
 
-    Differs from the paper: an LSTM where the paper has a GRU; the readout is left to the model.
+    Errors: a ValueError for another score, and for dot when query and memory differ in width.
+
+    Differs from the paper: only the global form; no local windows, and no location-based score.
 
     Example:
         >>> import numpy as np
-        >>> inputs, memory = np.ones((2, 3, 4), "float32"), np.ones((2, 5, 6), "float32")
-        >>> state = [np.zeros((2, 8), "float32")] * 2
-        >>> AttentionDecoder(8)(inputs, memory, np.ones((2, 5), bool), initial_state=state).shape
-        TensorShape([2, 3, 14])
+        >>> layer, memory = LuongAttention("general"), np.ones((2, 5, 6), "float32")
+        >>> layer.build((2, 3), (2, 5, 6))
+        >>> context, weights = layer(np.ones((2, 3), "float32"), layer.project_memory(memory), memory)
+        >>> context.shape, weights.shape
+        (TensorShape([2, 6]), TensorShape([2, 5]))
 
-    Reference: Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2
+    Reference: Luong et al. 2015, arXiv:1508.04025, section 3.1
     """
 
-    def __init__(self, units: int, attention_units: int | None = None, **kwargs):
+    def __init__(self, score: str = "general", units: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.attention_units = units, attention_units
+        if score not in SCORES:
+            raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
+        self.score, self.units = score, units
 
-    def build(self, inputs_shape, memory_shape=None, *unused, **shapes):
-        self.input_dense = keras.layers.Dense(
-            4 * self.units,
-            bias_initializer=_unit_forget_bias,
-            name="input",
-            dtype=self.dtype_policy,
-        )
-        self.input_dense.build(inputs_shape)
-        self.cell = AttentionLSTMCell(
-            self.units, self.attention_units or self.units, name="cell", dtype=self.dtype_policy
-        )
-        self.cell.build(memory_shape)
-        # layers.RNN and not ops.scan: only it bounds its loop, which XLA needs for the gradient.
-        self.rnn = keras.layers.RNN(self.cell, return_sequences=True, name="rnn", dtype=self.dtype_policy)
-        self.rnn.built = True
+    def build(self, query_shape, memory_shape, *unused):
+        query_width, memory_width = query_shape[-1], memory_shape[-1]
+        if self.score == "dot":
+            if query_width != memory_width:
+                raise ValueError(
+                    f"score 'dot' needs a query and a memory of one width, got {query_width} and "
+                    f"{memory_width}: use 'general'"
+                )
+            return
+        width = query_width if self.score == "general" else self.units or query_width
+        dense = {"use_bias": False, "dtype": self.dtype_policy}
+        self.memory_dense = keras.layers.Dense(width, name="memory", **dense)
+        self.memory_dense.build(memory_shape)
+        if self.score == "concat":
+            self.query_dense = keras.layers.Dense(width, name="query", **dense)
+            self.query_dense.build(query_shape)
+            self.v = self.add_weight(name="v", shape=(width,), initializer="glorot_uniform")
 
     def project_memory(self, memory):
-        """The attention's keys, computed once a sentence: (B, S, M) -> (B, S, A)."""
-        return self.cell.attention.project_memory(memory)
+        """What the query is compared with: (B, S, M) -> (B, S, U), for concat (B, S, A)."""
+        return memory if self.score == "dot" else self.memory_dense(memory)
 
-    def call(self, inputs, memory, memory_mask=None, initial_state=None):
-        gates = self.input_dense(inputs)  # hoisted out of the loop: one product for all steps
-        with _memory_of(self.cell, (self.project_memory(memory), memory, memory_mask)):
-            return self.rnn(gates, initial_state=list(initial_state))
+    def call(self, query, keys, memory, memory_mask=None):
+        if self.score == "concat":
+            scores = _additive_scores(self.query_dense(query), keys, self.v)
+        else:
+            equation = "bu,bsu->bs" if len(query.shape) == 2 else "btu,bsu->bts"
+            scores = float32(ops.einsum(equation, query, keys))
+        return _read(scores, memory, memory_mask)
 
-    def step(self, inputs, states, keys, memory, memory_mask):
-        """One step: (B, E), two of (B, U) -> (B, U + M), new states."""
-        with _memory_of(self.cell, (keys, memory, memory_mask)):
-            return self.cell(self.input_dense(inputs), list(states))
-
-    def compute_output_shape(self, inputs_shape, memory_shape, *unused, **shapes):
-        return (*inputs_shape[:2], self.units + memory_shape[-1])
+    def compute_output_shape(self, query_shape, keys_shape, memory_shape):
+        return (*query_shape[:-1], memory_shape[-1]), (*query_shape[:-1], memory_shape[1])
 
     def get_config(self):
-        config = {"units": self.units, "attention_units": self.attention_units}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), "score": self.score, "units": self.units}
 
 
-class _memory_of:
-    """The cell sees this memory, and forgets it afterwards: tensors of a trace must not outlive it."""
-
-    def __init__(self, cell, arguments):
-        self.cell, self.arguments = cell, arguments
-
-    def __enter__(self):
-        self.cell.set_memory(self.arguments)
-
-    def __exit__(self, *error):
-        self.cell.set_memory(None)
+def memory_attention(kind: str, units: int, **kwargs):
+    """The layer for "bahdanau" or "luong_<score>"; `units` is the width of the scoring network if it has one."""
+    if kind == "bahdanau":
+        return BahdanauAttention(units, **kwargs)
+    author, _, score = kind.partition("_")
+    if author != "luong" or score not in SCORES:
+        known = ", ".join(["bahdanau", *(f"luong_{score}" for score in SCORES)])
+        raise ValueError(f"attention must be one of {known}, not {kind!r}")
+    return LuongAttention(score, units, **kwargs)
 
 
-def _unit_forget_bias(shape, dtype=None):
-    """Zeros, and ones for the forget gate: memory is kept at the start (Jozefowicz et al. 2015)."""
-    units = shape[0] // 4
-    return ops.concatenate([ops.zeros(units, dtype), ops.ones(units, dtype), ops.zeros(2 * units, dtype)])
+def _additive_scores(query, keys, v):
+    """`v^T tanh(query + key_j)`: query ([T,] A) with keys (S, A) of each sentence -> ([T,] S), float32."""
+    every_step = len(query.shape) == 3
+    keys = ops.expand_dims(keys, 1) if every_step else keys
+    hidden = ops.tanh(ops.expand_dims(query, -2) + keys)  # (B, [T,] S, A)
+    # Not matmul: XLA cannot train a 3-D product inside a loop of unknown shape.
+    return float32(
+        ops.einsum("btsa,a->bts" if every_step else "bsa,a->bs", hidden, ops.cast(v, hidden.dtype))
+    )
+
+
+def _read(scores, memory, memory_mask):
+    """The mean of the memory, weighted by the softmax of the scores, and the weights."""
+    every_step = len(scores.shape) == 3
+    if every_step and memory_mask is not None:
+        memory_mask = ops.expand_dims(memory_mask, 1)
+    weights = ops.cast(ops.softmax(mask_scores(scores, memory_mask)), memory.dtype)
+    return ops.einsum("bts,bsm->btm" if every_step else "bs,bsm->bm", weights, memory), weights

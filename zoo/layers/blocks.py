@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 
 from zoo.layers.feed_forward import FeedForward
-from zoo.layers.masks import prefix_mask
+from zoo.layers.masks import cache_mask
 from zoo.layers.multi_head import MultiHeadAttention
+from zoo.layers.normalization import normalization_layer, normalize
 from zoo.layers.portable import put
 
 
@@ -21,25 +22,36 @@ class TransformerBlock(keras.layers.Layer):
         attention_dropout: float = 0.0,
         activation: str = "relu",
         normalize_first: bool = False,
+        normalization: str = "layer",
+        num_key_value_heads: int | None = None,
+        rotary: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_heads, self.intermediate_dim = num_heads, intermediate_dim
+        self.num_heads, self.num_key_value_heads, self.rotary = num_heads, num_key_value_heads, rotary
+        self.intermediate_dim, self.activation = intermediate_dim, activation
         self.dropout, self.attention_dropout = dropout, attention_dropout
-        self.activation, self.normalize_first = activation, normalize_first
+        self.normalization, self.normalize_first = normalization, normalize_first
 
     def _add_sublayers(self, shape, **sublayers):
-        """Build each sub-layer with its norm; `_residual` finds them by name."""
+        """Build each sub-layer with its norm, `<name>_norm`."""
         for name, layer in sublayers.items():
-            norm = keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm", dtype=self.dtype_policy)
+            norm = normalization_layer(self.normalization, name=f"{name}_norm", dtype=self.dtype_policy)
             layer.build(shape)
             norm.build(shape)
             setattr(self, name, layer)
             setattr(self, f"{name}_norm", norm)
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
-    def _attention(self, name):
-        return MultiHeadAttention(self.num_heads, self.attention_dropout, name=name, dtype=self.dtype_policy)
+    def _attention(self, name, rotary=False):
+        return MultiHeadAttention(
+            self.num_heads,
+            self.attention_dropout,
+            num_key_value_heads=self.num_key_value_heads,
+            rotary=rotary,
+            name=name,
+            dtype=self.dtype_policy,
+        )
 
     def _feed_forward(self):
         return FeedForward(
@@ -50,11 +62,23 @@ class TransformerBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def _residual(self, x, norm, sublayer, training=None):
+    def _feed(self, x, padding_mask, training):
+        """The last sub-layer of both."""
+        return self._residual(
+            x,
+            self.feed_forward_norm,
+            lambda y: self.feed_forward(y, training=training),
+            padding_mask,
+            training,
+        )
+
+    def _residual(self, x, norm, sublayer, padding_mask, training):
         """Post-LN: norm(x + f(x)). Pre-LN: x + f(norm(x))."""
         if self.normalize_first:
-            return x + self.dropout_layer(sublayer(norm(x)), training=training)
-        return norm(x + self.dropout_layer(sublayer(x), training=training))
+            y = sublayer(normalize(norm, x, padding_mask, training))
+            return x + self.dropout_layer(y, training=training)
+        y = self.dropout_layer(sublayer(x), training=training)
+        return normalize(norm, x + y, padding_mask, training)
 
     def compute_output_shape(self, inputs_shape, *args, **kwargs):
         return inputs_shape
@@ -67,8 +91,19 @@ class TransformerBlock(keras.layers.Layer):
             "attention_dropout",
             "activation",
             "normalize_first",
+            "normalization",
+            "num_key_value_heads",
+            "rotary",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def apart(result, weights: list):
+    """What an attention read; its weights, if it gave them too, go to the list."""
+    if isinstance(result, tuple):
+        result, seen = result
+        weights.append(seen)
+    return result
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -78,26 +113,35 @@ class TransformerEncoderBlock(TransformerBlock):
     Post-LN: `x = LN(x + SelfAttention(x))`, `x = LN(x + FFN(x))`;
     pre-LN: `x = x + SelfAttention(LN(x))`, `x = x + FFN(LN(x))`.
 
+    Under a causal mask it is also the block of a language model.
+
     Args:
         num_heads: attention heads.
         intermediate_dim: width inside the feed-forward layer.
         dropout: on each sub-layer's output and inside the feed-forward layer.
         attention_dropout: on the attention weights.
-        activation: of the feed-forward layer.
+        activation: of the feed-forward layer; "geglu" and "swiglu" have a gate.
         normalize_first: pre-LN instead of the paper's post-LN; the stack then ends with one more norm,
             which is the model's.
+        normalization: what stands for LN: "layer", "rms" or "batch".
+        num_key_value_heads: heads of keys and values, each shared by a group of query heads; None: all.
+        rotary: rotary positions inside the self-attention.
 
     Call arguments:
         inputs: (B, S, D).
         attention_mask: bool, broadcastable to (B, H, S, S), True = may be attended to.
+        attention_bias: broadcastable to (B, H, S, S), added to the scores (ALiBi, T5). The model makes it
+            once for all of its blocks.
+        padding_mask: (B, S) bool, True = is a token; batch normalisation alone needs it.
+        return_attention_scores: return the attention weights too.
 
-    Returns: (B, S, D).
+    Returns: (B, S, D), or a pair of it and the attention weights (B, H, S, S).
 
     Masking: by `attention_mask`; what stands at masked positions comes out as anything and must not be read.
 
     Errors: a ValueError when num_heads does not divide D.
 
-    Differs from the paper: the choice of pre-LN, and dropout inside the feed-forward layer.
+    Differs from the paper: the choice of pre-LN and of norm, and dropout inside the feed-forward layer.
 
     Example:
         >>> import numpy as np
@@ -110,20 +154,37 @@ class TransformerEncoderBlock(TransformerBlock):
     def build(self, inputs_shape):
         self._add_sublayers(
             inputs_shape,
-            attention=self._attention("attention"),
+            attention=self._attention("attention", self.rotary),
             feed_forward=self._feed_forward(),
         )
 
-    def call(self, inputs, attention_mask=None, training=None):
-        x = self._residual(
-            inputs,
-            self.attention_norm,
-            lambda y: self.attention(y, y, attention_mask, training=training),
-            training,
-        )
-        return self._residual(
-            x, self.feed_forward_norm, lambda y: self.feed_forward(y, training=training), training
-        )
+    def call(
+        self,
+        inputs,
+        attention_mask=None,
+        attention_bias=None,
+        padding_mask=None,
+        training=None,
+        return_attention_scores=False,
+    ):
+        weights = []
+
+        def self_attention(y):
+            return apart(
+                self.attention(
+                    y,
+                    y,
+                    attention_mask,
+                    attention_bias,
+                    training=training,
+                    return_attention_scores=return_attention_scores,
+                ),
+                weights,
+            )
+
+        x = self._residual(inputs, self.attention_norm, self_attention, padding_mask, training)
+        x = self._feed(x, padding_mask, training)
+        return (x, *weights) if return_attention_scores else x
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -137,22 +198,29 @@ class TransformerDecoderBlock(TransformerBlock):
         intermediate_dim: width inside the feed-forward layer.
         dropout: on each sub-layer's output and inside the feed-forward layer.
         attention_dropout: on the attention weights.
-        activation: of the feed-forward layer.
+        activation: of the feed-forward layer; "geglu" and "swiglu" have a gate.
         normalize_first: pre-LN instead of the paper's post-LN.
+        normalization: what stands for LN: "layer", "rms" or "batch".
+        num_key_value_heads: heads of keys and values, in both attentions; None: all.
+        rotary: rotary positions inside the self-attention.
 
     Call arguments:
         inputs: (B, T, D).
         memory: (B, S, D), the encoder's output, of the same width.
         attention_mask: bool, broadcastable to (B, H, T, T): the causal mask.
         memory_mask: bool, broadcastable to (B, H, T, S).
+        attention_bias: broadcastable to (B, H, T, T), added to the scores of the self-attention.
+        padding_mask: (B, T) bool, which inputs are tokens; batch normalisation alone needs it.
+        return_attention_scores: return the weights of both attentions too.
 
-    Returns: (B, T, D). `step` does the same for one position with a cache of keys and values.
+    Returns: (B, T, D), or a triple of it and the weights of self-attention (B, H, T, T) and of
+    cross-attention (B, H, T, S). `step` does the same for one position with a cache of keys and values.
 
     Masking: by the two masks.
 
     Errors: a ValueError when num_heads does not divide D.
 
-    Differs from the paper: the choice of pre-LN, and dropout inside the feed-forward layer.
+    Differs from the paper: the choice of pre-LN and of norm, and dropout inside the feed-forward layer.
 
     Example:
         >>> import numpy as np
@@ -167,42 +235,74 @@ class TransformerDecoderBlock(TransformerBlock):
     def build(self, inputs_shape, memory_shape=None):
         self._add_sublayers(
             inputs_shape,
-            self_attention=self._attention("self_attention"),
+            self_attention=self._attention("self_attention", self.rotary),
             cross_attention=self._attention("cross_attention"),
             feed_forward=self._feed_forward(),
         )
 
-    def call(self, inputs, memory, attention_mask=None, memory_mask=None, training=None):
-        projected = self.cross_attention.project_memory(memory)
-        return self._forward(
-            inputs,
-            lambda y: self.self_attention(y, y, attention_mask, training=training),
-            projected,
-            memory_mask,
-            training,
-        )
-
-    def step(self, inputs, position, cache, projected, memory_mask):
-        """One position (B, 1, D): cache = keys and values (B, H, L, K) of the positions before it."""
-        written = []
+    def call(
+        self,
+        inputs,
+        memory,
+        attention_mask=None,
+        memory_mask=None,
+        attention_bias=None,
+        padding_mask=None,
+        training=None,
+        return_attention_scores=False,
+    ):
+        weights = []
 
         def self_attention(y):
-            new = self.self_attention.project_memory(y)
-            written.extend(put(old, position, n, axis=2) for old, n in zip(cache, new, strict=True))
-            length = cache[0].shape[2]
-            return self.self_attention.attend(y, *written, prefix_mask(length, position))
+            return self.self_attention(
+                y,
+                y,
+                attention_mask,
+                attention_bias,
+                training=training,
+                return_attention_scores=return_attention_scores,
+            )
 
-        x = self._forward(inputs, self_attention, projected, memory_mask, training=False)
-        return x, tuple(written)
-
-    def _forward(self, x, self_attention, projected, memory_mask, training):
-        x = self._residual(x, self.self_attention_norm, self_attention, training)
-        x = self._residual(
-            x,
-            self.cross_attention_norm,
-            lambda y: self.cross_attention.attend(y, *projected, memory_mask, training),
+        x = self._forward(
+            inputs,
+            lambda y: apart(self_attention(y), weights),
+            lambda y: apart(
+                self.cross_attention(
+                    y,
+                    memory,
+                    memory_mask,
+                    training=training,
+                    return_attention_scores=return_attention_scores,
+                ),
+                weights,
+            ),
+            padding_mask,
             training,
         )
-        return self._residual(
-            x, self.feed_forward_norm, lambda y: self.feed_forward(y, training=training), training
+        return (x, *weights) if return_attention_scores else x
+
+    def step(self, inputs, position, cache, projected, memory_mask, attention_bias=None):
+        """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it."""
+        length, written = cache[0].shape[2], []
+
+        def self_attention(y):
+            new = self.self_attention.project_memory(y, start=position)
+            written.extend(put(old, position, n, axis=2) for old, n in zip(cache, new, strict=True))
+            seen = cache_mask(length, position)
+            return self.self_attention.attend(
+                y, *written, seen, attention_bias=attention_bias, start=position
+            )
+
+        x = self._forward(
+            inputs,
+            self_attention,
+            lambda y: self.cross_attention.attend(y, *projected, memory_mask),
+            padding_mask=None,
+            training=False,
         )
+        return x, tuple(written)
+
+    def _forward(self, x, self_attention, cross_attention, padding_mask, training):
+        x = self._residual(x, self.self_attention_norm, self_attention, padding_mask, training)
+        x = self._residual(x, self.cross_attention_norm, cross_attention, padding_mask, training)
+        return self._feed(x, padding_mask, training)

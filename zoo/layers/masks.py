@@ -2,6 +2,9 @@
 
 They are computed from the ids and passed by hand. Keras's own mask, which travels hidden on a
 tensor, is lost without a word at `+`, `keras.ops.*`, `Conv1D` and `Reshape`.
+
+What attention takes is broadcastable to (B, H, T, S), so that masks are combined with `&`:
+`causal_mask(length) & key_mask(padding_mask(token_ids))`.
 """
 
 from __future__ import annotations
@@ -23,10 +26,33 @@ def key_mask(mask):
 
 def causal_mask(length):
     """Each position sees itself and what stands before it: (1, 1, T, T)."""
-    positions = ops.arange(length)
-    return ops.reshape(ops.expand_dims(positions, 0) <= ops.expand_dims(positions, 1), (1, 1, length, length))
+    queries, keys = _positions(length)
+    return keys <= queries
 
 
-def prefix_mask(length: int, position):
+def prefix_lm_mask(length, prefix_length):
+    """All see the prefix (of one length, or a length for each row), then causal: (1 or B, 1, T, T)."""
+    queries, keys = _positions(length)
+    prefix_length = ops.reshape(ops.cast(prefix_length, "int32"), (-1, 1, 1, 1))
+    return (keys <= queries) | (keys < prefix_length)
+
+
+def sliding_window_mask(length, width: int, causal: bool = True):
+    """Each position sees `width` positions, itself the last of them: (1, 1, T, T).
+
+    Two-sided (`causal=False`) it sees `width - 1` positions on either side of itself.
+    """
+    queries, keys = _positions(length)
+    near = queries - keys < width
+    return near & (keys <= queries if causal else keys - queries < width)
+
+
+def cache_mask(length: int, position):
     """For the cache of one step: the slots up to `position` are filled: (1, 1, 1, L)."""
     return ops.reshape(ops.arange(length) <= position, (1, 1, 1, length))
+
+
+def _positions(length):
+    """Where the queries and the keys stand: (1, 1, T, 1), (1, 1, 1, T)."""
+    positions = ops.arange(length)
+    return ops.reshape(positions, (1, 1, length, 1)), ops.reshape(positions, (1, 1, 1, length))

@@ -10,13 +10,13 @@ from zoo.layers.portable import mask_scores
 
 @keras.saving.register_keras_serializable("zoo")
 class MaskedPooling(keras.layers.Layer):
-    """Maximum or mean over the real tokens of a text.
+    """Maximum or mean over the real tokens of a text, or the last one.
 
-    `y = max_t x_t` or `y = 1/n sum_t x_t`, t over the n tokens. Keras's GlobalMaxPooling1D also takes the
-    maximum over padding.
+    `y = max_t x_t`, `y = 1/n sum_t x_t` or `y = x_n`, t over the n tokens. Keras's GlobalMaxPooling1D also takes
+    the maximum over padding.
 
     Args:
-        mode: "max" or "mean".
+        mode: "max", "mean" or "last".
 
     Call arguments:
         inputs: (B, T, D).
@@ -41,8 +41,8 @@ class MaskedPooling(keras.layers.Layer):
 
     def __init__(self, mode: str = "max", **kwargs):
         super().__init__(**kwargs)
-        if mode not in ("max", "mean"):
-            raise ValueError(f"mode must be 'max' or 'mean', not {mode!r}")
+        if mode not in ("max", "mean", "last"):
+            raise ValueError(f"mode must be 'max', 'mean' or 'last', not {mode!r}")
         self.mode = mode
 
     def call(self, inputs, padding_mask):
@@ -50,6 +50,10 @@ class MaskedPooling(keras.layers.Layer):
         if self.mode == "max":
             largest = ops.max(mask_scores(ops.cast(inputs, "float32"), mask), axis=1)
             return ops.where(ops.any(mask, axis=1), largest, 0.0)
+        if self.mode == "last":
+            places = ops.expand_dims(ops.arange(1, ops.shape(inputs)[1] + 1), -1)  # (T, 1); 0 is no token
+            seen = ops.where(mask, places, 0)
+            mask = ops.logical_and(mask, ops.equal(seen, ops.max(seen, axis=1, keepdims=True)))
         weights = ops.cast(mask, "float32")
         total = ops.sum(ops.cast(inputs, "float32") * weights, axis=1)
         return total / ops.maximum(ops.sum(weights, axis=1), 1.0)

@@ -1,7 +1,19 @@
 """Layers composed into models. Importing this package registers every class with Keras."""
 
-from zoo.models.rnn import RNNClassifier
+from zoo.models.rnn_classifier import RNNClassifier
+from zoo.models.rnn_language_model import RNNLanguageModel
+from zoo.models.rnn_tagger import RNNTagger
 from zoo.models.seq2seq import RNNSeq2Seq
+from zoo.models.textcnn import TextCNN
 from zoo.models.transformer import Transformer
+from zoo.models.transformer_classifier import TransformerClassifier
 
-__all__ = ["RNNClassifier", "RNNSeq2Seq", "Transformer"]
+__all__ = [
+    "RNNClassifier",
+    "RNNLanguageModel",
+    "RNNSeq2Seq",
+    "RNNTagger",
+    "TextCNN",
+    "Transformer",
+    "TransformerClassifier",
+]

@@ -3,10 +3,15 @@
 Every model is a plain `keras.Model` that takes a dict of integer ids and derives its masks from
 them, so that nothing has to travel beside the ids. Padding is 0, on the right.
 
-A classifier maps `{"token_ids": (B, S)}` to logits `(B, C)`.
+| kind | inputs | outputs |
+| --- | --- | --- |
+| `Classifier` | token_ids (B, S) | logits (B, C) |
+| `Tagger` | token_ids (B, S), character_ids (B, S, W) | scores, see `Tagger` |
+| `LanguageModel` | token_ids (B, T) | logits (B, T, V) of the token after each |
+| `Seq2Seq` | encoder_token_ids (B, S), decoder_token_ids (B, T) | logits (B, T, V) |
 
-A sequence-to-sequence model maps `{"encoder_token_ids": (B, S), "decoder_token_ids": (B, T)}` to
-logits `(B, T, V)`, and has three methods for decoding, which give the same logits one at a time:
+What writes text (`LanguageModel`, `Seq2Seq`) has three methods for decoding, which give the same
+logits one at a time; the search knows no other difference between the models:
 
 - `encode(token_ids) -> memory`: a dict of tensors, batch first; it does not change while decoding.
 - `init_cache(memory, length) -> cache`: a nest of tensors, batch first; it changes with each step.
@@ -17,11 +22,14 @@ from __future__ import annotations
 
 import keras
 
+from zoo.training.losses import MaskedCrossEntropy
+
 
 class ZooModel(keras.Model):
     """A model built by keywords, which are its config: `type(model)(**model.get_config())`."""
 
-    input_names: tuple[str, ...] = ()
+    input_ranks: dict[str, int] = {}
+    """Name of each input -> number of its axes."""
 
     def __init__(self, *, name=None, dtype=None, trainable=True, **keywords):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
@@ -33,20 +41,60 @@ class ZooModel(keras.Model):
     def build_from_ids(self):
         """Create all weights, by shapes alone."""
         if not self.built:
-            self.build({name: (None, None) for name in self.input_names})
+            self.build({name: (None,) * rank for name, rank in self.input_ranks.items()})
         return self
+
+    def make_loss(self, label_smoothing: float = 0.0):
+        """What is minimised: a `keras.losses.Loss` that also has `total(labels, outputs)`."""
+        return MaskedCrossEntropy(label_smoothing)
 
 
 class Classifier(ZooModel):
-    """Text -> logits of the labels."""
+    """Text -> logits of the labels; takes the keyword `num_classes`."""
 
-    input_names = ("token_ids",)
+    task = "classification"
+    input_ranks = {"token_ids": 2}
+
+
+class Tagger(ZooModel):
+    """Words -> a tag for each; takes the keyword `num_classes`.
+
+    Its outputs are logits (B, S, C), or what its loss and `best_tags` understand (a CRF's potentials).
+    """
+
+    task = "tagging"
+    input_ranks = {"token_ids": 2, "character_ids": 3}
+
+    def best_tags(self, outputs):
+        """The tags that the outputs speak for: (B, S) int32; at padding anything."""
+        raise NotImplementedError
+
+
+class LanguageModel(ZooModel):
+    """Text -> logits of the token after each; see the module for the decoding protocol.
+
+    `encode` of a language model keeps the prompt itself: `{"prompt": token_ids}`, right-padded; the
+    search feeds its tokens to `step` one by one before it chooses any.
+    """
+
+    task = "language_modeling"
+    input_ranks = {"token_ids": 2}
+
+    def encode(self, token_ids):
+        return {"prompt": token_ids}
+
+    def init_cache(self, memory, length: int):
+        raise NotImplementedError
+
+    def step(self, token, position, cache, memory):
+        raise NotImplementedError
 
 
 class Seq2Seq(ZooModel):
     """Text -> logits of the next target token; see the module for the decoding protocol."""
 
-    input_names = ("encoder_token_ids", "decoder_token_ids")
+    task = "translation"
+    input_ranks = {"encoder_token_ids": 2, "decoder_token_ids": 2}
 
     def encode(self, token_ids):
         raise NotImplementedError

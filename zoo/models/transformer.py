@@ -8,8 +8,15 @@ from keras import ops
 from zoo.layers.blocks import TransformerDecoderBlock, TransformerEncoderBlock
 from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import causal_mask, key_mask, padding_mask
-from zoo.layers.positions import SinusoidalPositionalEncoding
+from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.base import Seq2Seq
+from zoo.models.transformer_parts import (
+    added_positions,
+    bias_of_sequence,
+    bias_of_step,
+    position_bias,
+    read,
+)
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -18,11 +25,15 @@ class Transformer(Seq2Seq):
 
     `m = Encoder(sqrt(D) E[x] + PE)`, `p(y_t) = softmax(E Decoder(sqrt(D) E[y_<t] + PE, m)_t + b)`.
 
+    PE are the paper's sinusoids or learned vectors; rotary, ALiBi and T5 positions act inside the
+    self-attention instead.
+
     Args:
         vocabulary_size: V.
-        num_encoder_layers, num_decoder_layers, hidden_dim, intermediate_dim, num_heads, dropout,
-            attention_dropout, activation, normalize_first: as in `zoo.config.transformer.Transformer`,
-            where they are described.
+        num_encoder_layers, num_decoder_layers, hidden_dim, intermediate_dim, num_heads,
+            num_key_value_heads, positions, max_sequence_length, normalization, normalize_first,
+            activation, dropout, attention_dropout: as in `zoo.config.transformer.Transformer`, where they
+            are described.
 
     Call arguments:
         inputs: {"encoder_token_ids": (B, S) int, "decoder_token_ids": (B, T) int}.
@@ -32,14 +43,15 @@ class Transformer(Seq2Seq):
     Masking: derived from the ids (0 is padding), and causal in the decoder: the logits depend neither
     on the padding nor on later target tokens.
 
-    Differs from the paper: the choice of pre-LN (one more norm ends each stack), dropout inside the
-    feed-forward layers, a bias of the output projection.
+    Differs from the paper: the choices of positions, norm and activation; pre-LN (one more norm ends each
+    stack); dropout inside the feed-forward layers; a bias of the output projection.
 
     Example:
         >>> import numpy as np
         >>> model = Transformer(vocabulary_size=10, num_encoder_layers=1, num_decoder_layers=1,
-        ...     hidden_dim=8, intermediate_dim=16, num_heads=2, dropout=0.0, attention_dropout=0.0,
-        ...     activation="relu", normalize_first=True)
+        ...     hidden_dim=8, intermediate_dim=16, num_heads=2, num_key_value_heads=None,
+        ...     positions="sinusoidal", max_sequence_length=512, normalization="layer",
+        ...     normalize_first=True, activation="relu", dropout=0.0, attention_dropout=0.0)
         >>> ids = np.array([[4, 5, 3, 0]])
         >>> model({"encoder_token_ids": ids, "decoder_token_ids": ids[:, :3]}).shape
         TensorShape([1, 3, 10])
@@ -56,10 +68,14 @@ class Transformer(Seq2Seq):
         hidden_dim: int,
         intermediate_dim: int,
         num_heads: int,
+        num_key_value_heads: int | None,
+        positions: str,
+        max_sequence_length: int,
+        normalization: str,
+        normalize_first: bool,
+        activation: str,
         dropout: float,
         attention_dropout: float,
-        activation: str,
-        normalize_first: bool,
         **kwargs,
     ):
         super().__init__(
@@ -69,10 +85,14 @@ class Transformer(Seq2Seq):
             hidden_dim=hidden_dim,
             intermediate_dim=intermediate_dim,
             num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            positions=positions,
+            max_sequence_length=max_sequence_length,
+            normalization=normalization,
+            normalize_first=normalize_first,
+            activation=activation,
             dropout=dropout,
             attention_dropout=attention_dropout,
-            activation=activation,
-            normalize_first=normalize_first,
             **kwargs,
         )
         dtype = self.dtype_policy
@@ -83,12 +103,17 @@ class Transformer(Seq2Seq):
             attention_dropout=attention_dropout,
             activation=activation,
             normalize_first=normalize_first,
+            normalization=normalization,
+            num_key_value_heads=num_key_value_heads,
+            rotary=positions == "rotary",
             dtype=dtype,
         )
         self.embedding = TiedEmbedding(
             vocabulary_size, hidden_dim, scale=hidden_dim**0.5, name="embedding", dtype=dtype
         )
-        self.positions = SinusoidalPositionalEncoding(name="positions", dtype=dtype)
+        self.positions = added_positions(positions, max_sequence_length, dtype)
+        self.encoder_bias = position_bias(positions, num_heads, "encoder", dtype)
+        self.decoder_bias = position_bias(positions, num_heads, "decoder", dtype)
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
         self.encoder = [
             TransformerEncoderBlock(**block, name=f"encoder_{i}") for i in range(num_encoder_layers)
@@ -99,26 +124,38 @@ class Transformer(Seq2Seq):
         self.final_norms = []
         if normalize_first:
             self.final_norms = [
-                keras.layers.LayerNormalization(epsilon=1e-6, name=f"{side}_norm", dtype=dtype)
+                normalization_layer(normalization, name=f"{side}_norm", dtype=dtype)
                 for side in ("encoder", "decoder")
             ]
 
     def build(self, input_shape):
         shape = (None, None, self.embedding.hidden_dim)
         self.embedding.build()
-        for layer in (self.positions, *self.encoder, *self.final_norms):
+        for layer in (self.positions, self.encoder_bias, self.decoder_bias):
+            if layer is not None:
+                layer.build(shape)
+        for layer in (*self.encoder, *self.final_norms):
             layer.build(shape)
         for layer in self.decoder:
             layer.build(shape, shape)
 
     def call(self, inputs, training=None):
-        states, mask = self._encoder_states(inputs["encoder_token_ids"], training)
+        states, memory_mask = self._encoder_states(inputs["encoder_token_ids"], training)
         token_ids = inputs["decoder_token_ids"]
-        causal = causal_mask(ops.shape(token_ids)[1])
+        length, mask = ops.shape(token_ids)[1], padding_mask(token_ids)
+        bias = bias_of_sequence(self.decoder_bias, length)
         x = self._embed(token_ids, 0, training)
         for block in self.decoder:
-            x = block(x, states, attention_mask=causal, memory_mask=mask, training=training)
-        return self._logits(x)
+            x = block(
+                x,
+                states,
+                attention_mask=causal_mask(length),
+                memory_mask=memory_mask,
+                attention_bias=bias,
+                padding_mask=mask,
+                training=training,
+            )
+        return self.embedding.logits(self._final(1, x, mask, training))
 
     def encode(self, token_ids):
         states, mask = self._encoder_states(token_ids, training=False)
@@ -126,6 +163,8 @@ class Transformer(Seq2Seq):
         return {"mask": mask, "projected": projected}
 
     def init_cache(self, memory, length: int):
+        if hasattr(self.positions, "check"):
+            self.positions.check(length)
         zeros = []
         for keys, _ in memory["projected"]:
             batch, heads, width = ops.shape(keys)[0], keys.shape[1], keys.shape[3]
@@ -134,24 +173,24 @@ class Transformer(Seq2Seq):
 
     def step(self, token, position, cache, memory):
         x = self._embed(ops.expand_dims(token, 1), position, training=False)
+        bias = bias_of_step(self.decoder_bias, position, cache[0][0].shape[2])
         new_cache = []
         for block, block_cache, projected in zip(self.decoder, cache, memory["projected"], strict=True):
-            x, block_cache = block.step(x, position, block_cache, projected, memory["mask"])
+            x, block_cache = block.step(x, position, block_cache, projected, memory["mask"], bias)
             new_cache.append(block_cache)
-        return ops.squeeze(self._logits(x), 1), new_cache
+        return ops.squeeze(self.embedding.logits(self._final(1, x)), 1), new_cache
 
     def _encoder_states(self, token_ids, training):
-        mask = key_mask(padding_mask(token_ids))
+        mask = padding_mask(token_ids)
         x = self._embed(token_ids, 0, training)
-        for block in self.encoder:
-            x = block(x, attention_mask=mask, training=training)
-        return self._final(0, x), mask
+        x = read(self.encoder, x, mask, self.encoder_bias, training)
+        return self._final(0, x, mask, training), key_mask(mask)
 
     def _embed(self, token_ids, start, training):
-        return self.dropout(self.positions(self.embedding(token_ids), start=start), training=training)
+        x = self.embedding(token_ids)
+        if self.positions is not None:
+            x = self.positions(x, start=start)
+        return self.dropout(x, training=training)
 
-    def _logits(self, x):
-        return self.embedding.logits(self._final(1, x))
-
-    def _final(self, side, x):
-        return self.final_norms[side](x) if self.final_norms else x
+    def _final(self, side, x, mask=None, training=False):
+        return normalize(self.final_norms[side], x, mask, training) if self.final_norms else x

@@ -5,7 +5,7 @@ zipfile an archive from its end, so both read the same file and nothing is ever 
 
     tokenizer.model   the SentencePiece model
     signature.json    {"task", "kind", "inputs", "outputs", "max_length"}
-    labels.json       the names of a classifier's labels, in the order of its outputs
+    labels.json       the names of a classifier's labels or a tagger's tags, in the order of its outputs
     recipe.yaml       the recipe it was trained with, for people
     model.sha256      checksum of the model in front of the archive
 
@@ -22,29 +22,30 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from zoo.data.tokenizers import EOS, MODEL_FILE, UNK, Tokenizer
+from zoo.answers import Classification, Generation, Tagging, Translation, uniforms_of
+from zoo.data.reading import read
+from zoo.data.tokenizers import MODEL_FILE, Tokenizer
+from zoo.data.words import split_words
 from zoo.errors import UserError
 
 SIGNATURE_FILE, LABELS_FILE, CHECKSUM_FILE = "signature.json", "labels.json", "model.sha256"
 REQUIRED = (MODEL_FILE, SIGNATURE_FILE, CHECKSUM_FILE)
-OUTPUTS = {"translation": "ids", "classification": "probabilities"}
+SIGNATURES = {
+    "translation": ({"ids"}, ("ids", "score")),
+    "classification": ({"ids"}, ("probabilities",)),
+    "tagging": ({"token_ids", "character_ids"}, ("tags",)),
+    "language_modeling": ({"token_ids", "uniforms"}, ("ids",)),
+}
+"""Task -> inputs and outputs of its files; the first output holds the answer."""
 REMEDY = "export it again with `zoo export`"
 
-
-@dataclass(frozen=True)
-class Classification:
-    """The most probable label, and the probability of every label."""
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
+Answer = Translation | Classification | Tagging | Generation
 
 
 class TFLiteModel:
@@ -61,43 +62,81 @@ class TFLiteModel:
         self.tokenizer = Tokenizer.from_bytes(parts[MODEL_FILE], origin=f"{origin}: {MODEL_FILE}")
         self.signature = self._json(parts, SIGNATURE_FILE, dict)
         self.task, self.max_length = self.signature.get("task"), self.signature.get("max_length")
-        if self.task not in OUTPUTS or type(self.max_length) is not int or self.max_length < 2:
+        if self.task not in SIGNATURES or type(self.max_length) is not int or self.max_length < 2:
             raise self._error(f"{SIGNATURE_FILE} names no task and max_length that this version knows")
-        self.labels = self._json(parts, LABELS_FILE, list) if self.task == "classification" else None
+        named = self.task in ("classification", "tagging")
+        self.labels = self._json(parts, LABELS_FILE, list) if named else None
         self._run = self._runner(content)
 
-    def answer(self, text: str) -> str | Classification:
-        """The answer to one text: a translation, or a `Classification`."""
-        output = self._run(ids=np.array([self._ids(text)], "int32"))[OUTPUTS[self.task]][0]
-        if self.labels is None:
-            return self._say(output.tolist())
-        if len(output) != len(self.labels):
-            raise self._error(f"{len(output)} probabilities but {len(self.labels)} labels")
-        best = int(np.argmax(output))
-        probabilities = dict(zip(self.labels, map(float, output), strict=True))
-        return Classification(self.labels[best], float(output[best]), probabilities)
+    def answer(self, text: str) -> Answer:
+        """The answer to one text; `str` of it is what one reads."""
+        return self._answer(text)
+
+    def answers(self, texts: Sequence[str]) -> list[Answer]:
+        """The answer to each text; of a language model, its continuation."""
+        return [self._answer(text, number) for number, text in enumerate(texts)]
 
     def translate(self, texts: Sequence[str]) -> list[str]:
-        return self._answers(texts, "translation")
+        self._expect("translation")
+        return [answer.text for answer in self.answers(texts)]
 
     def classify(self, texts: Sequence[str]) -> list[Classification]:
-        return self._answers(texts, "classification")
+        self._expect("classification")
+        return self.answers(texts)
 
-    def _answers(self, texts: Sequence[str], task: str) -> list:
+    def tag(self, texts: Sequence[str]) -> list[list[tuple[str, str]]]:
+        """The words of each text, which stand between blanks, with their tags."""
+        self._expect("tagging")
+        return [list(answer) for answer in self.answers(texts)]
+
+    def generate(
+        self, prompts: Sequence[str], max_length: int | None = None, seed: int = 0
+    ) -> list[Generation]:
+        """Continues each prompt by at most so many tokens; the seed and its number decide what is drawn."""
+        self._expect("language_modeling")
+        if max_length is not None and max_length > self._longest:
+            raise UserError(
+                f"{self._origin}: made for at most {self._longest} new tokens, not {max_length}; "
+                "export it again with a larger --max-length"
+            )
+        return [self._answer(prompt, number, seed, max_length) for number, prompt in enumerate(prompts)]
+
+    def _expect(self, task: str) -> None:
         if self.task != task:
             raise UserError(f"{self._origin}: made for {self.task}, not for {task}")
-        return [self.answer(text) for text in texts]
 
-    def _ids(self, text: str) -> list[int]:
-        """As in training: one <unk> for an empty text, cut to max_length - 1, then the end mark."""
-        return [*(self.tokenizer.encode(text) or [UNK])[: self.max_length - 1], EOS]
+    @property
+    def _longest(self) -> int:
+        """Of a language model: the tokens that it adds at most."""
+        return int(self._inputs["uniforms"]["shape"][1])
 
-    def _say(self, ids: list[int]) -> str:
-        # The interpreter hands out whatever the file computes: a foreign tokenizer shows here first.
-        wrong = [i for i in ids if not 0 <= i < self.tokenizer.vocabulary_size]
-        if wrong:
-            raise self._error(f"answered with id {wrong[0]}, which its tokenizer does not have")
-        return self.tokenizer.decode(ids)
+    def _answer(self, text: str, number: int = 0, seed: int = 0, max_length: int | None = None) -> Answer:
+        inputs = read(self.task, self.tokenizer, text, self.max_length)
+        known = len(inputs["token_ids"])
+        if "uniforms" in self._inputs:
+            inputs["uniforms"] = uniforms_of(number, self._longest, seed)
+        if "ids" in self._inputs:
+            inputs = {"ids": inputs["token_ids"]}
+        outputs = self._run(**{name: np.expand_dims(value, 0) for name, value in inputs.items()})
+        output = outputs[SIGNATURES[self.task][1][0]][0]
+        if self.task == "classification":
+            if len(output) != len(self.labels):
+                raise self._error(f"{len(output)} probabilities but {len(self.labels)} labels")
+            return Classification.of(output, self.labels)
+        if self.task == "tagging":
+            self._check(output, len(self.labels), "its labels do not have")
+            return Tagging.of(split_words(text), output.tolist(), self.labels)
+        self._check(output, self.tokenizer.vocabulary_size, "its tokenizer does not have")
+        if self.task == "translation":
+            return Translation(self.tokenizer.decode(output.tolist()), float(outputs["score"][0]))
+        ids = output.tolist()[: None if max_length is None else known + max_length]
+        return Generation.of(text, ids, known, self.tokenizer)
+
+    def _check(self, ids: np.ndarray, count: int, otherwise: str) -> None:
+        """The interpreter hands out whatever the file computes: a foreign tokenizer shows here first."""
+        wrong = ids[(ids < 0) | (ids >= count)]
+        if len(wrong):
+            raise self._error(f"answered with id {wrong[0]}, which {otherwise}")
 
     def _parts(self, content: bytes) -> dict[str, bytes]:
         """The appended files, after proving that model and files are as they were written."""
@@ -132,11 +171,12 @@ class TFLiteModel:
                 interpreter = Interpreter(model_content=content)
                 interpreter.allocate_tensors()
                 runner = interpreter.get_signature_runner()
-            inputs, outputs = set(runner.get_input_details()), set(runner.get_output_details())
+            self._inputs, outputs = runner.get_input_details(), set(runner.get_output_details())
         except (ValueError, RuntimeError) as error:
             raise self._error(f"the interpreter refuses it ({str(error).splitlines()[0]})") from None
-        if inputs != {"ids"} or OUTPUTS[self.task] not in outputs:
-            raise self._error(f"its signature is {sorted(inputs)} -> {sorted(outputs)}")
+        wanted, answers = SIGNATURES[self.task]
+        if set(self._inputs) != wanted or not outputs.issuperset(answers):
+            raise self._error(f"its signature is {sorted(self._inputs)} -> {sorted(outputs)}")
         return runner
 
     def _error(self, what: str) -> UserError:

@@ -21,10 +21,9 @@ from rich.console import Console
 
 from zoo.data.datasets import Dataset, load_dataset
 from zoo.data.encoded import encode_split, fingerprint
-from zoo.data.pipeline import Batches
+from zoo.data.pipeline import make_batches
 from zoo.data.tokenizers import Tokenizer, train_tokenizer
 from zoo.errors import UserError
-from zoo.evaluation import evaluate
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
 from zoo.training.checkpoint import load_state, save_state, save_weights
@@ -32,8 +31,7 @@ from zoo.training.optim import make_optimizer, make_schedule
 from zoo.training.reporter import Reporter
 from zoo.training.run_folder import RunFolder
 
-LOWER_IS_BETTER = ("loss",)
-KEPT_FIGURES = ("bleu", "bleu_lc", "chrf", "exact_match", "repetition_rate", "accuracy", "macro_f1")
+LOWER_IS_BETTER = ("loss", "perplexity")
 
 
 @dataclass
@@ -77,22 +75,20 @@ class Trainer:
         for line in dataset.report.lines():
             self.say(f"data  {line}")
         tokenizer = self._tokenizer(dataset)
-        labels = dataset.labels() if recipe.task == "classification" else None
+        labels = dataset.labels(recipe.task)
         if labels:
             folder.write_json(folder.labels, labels)
         self.val = dataset.val
         self.task = build_task(recipe, tokenizer, labels)
-        self.batches = Batches(recipe, encode_split(dataset.train, tokenizer, labels), training=True)
-        self.val_batches = Batches(recipe, encode_split(dataset.val, tokenizer, labels), training=False)
-        if not len(self.batches):
-            raise UserError(
-                f"data: every training row is longer than data.max_length {recipe.data.max_length}"
-            )
+        self.batches, self.val_batches = (
+            make_batches(recipe, encode_split(split, tokenizer, recipe.task, labels), training)
+            for split, training in ((dataset.train, True), (dataset.val, False))
+        )
         if self.batches.too_long:
             self.say(f"data  left out, longer than data.max_length: train {self.batches.too_long:,}")
         self.optimizer = make_optimizer(self.config)
         self.step = self._make_step()
-        self.metric = self.config.metric or ("accuracy" if labels else "bleu")
+        self.metric = self.config.metric or self.task.metric
         self.progress = Progress()
         self.variables = [*self.task.model.variables, *self.optimizer.variables]
         if resumed:
@@ -155,9 +151,8 @@ class Trainer:
         with self._validated_weights():
             total = [self.step.evaluate(self.val_batches.batch(i)) for i in range(len(self.val_batches))]
             loss = sum(t for t, _ in total) / max(sum(n for _, n in total), 1.0)
-            # Greedy, whatever the recipe decodes with: validation should be quick.
-            figures, answers = evaluate(self.task, self.val, **({} if self.task.labels else {"beams": 1}))
-            figures = {"loss": loss, **{k: figures[k] for k in KEPT_FIGURES if k in figures}}
+            figures, shown = self.task.validate(self.val, loss, self.config.samples)
+            figures = {"loss": loss, **figures}
             value = figures[self.metric]
             better = progress.best is None or (
                 value < progress.best if self.metric in LOWER_IS_BETTER else value > progress.best
@@ -168,24 +163,19 @@ class Trainer:
             else:
                 progress.worse_in_a_row += 1
             save_weights(self.folder.last, self.task.model)
-        shown = "  ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
-        self.reporter.line(f"step {step}  val  {shown}{'  (best)' if better else ''}")
+        said = "  ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
+        self.reporter.line(f"step {step}  val  {said}{'  (best)' if better else ''}")
         self.folder.log(step=step, **{f"val_{name}": figure for name, figure in figures.items()})
         self.reporter.scalars(step, **{f"val/{name}": figure for name, figure in figures.items()})
-        self._samples(answers)
+        self._samples(shown)
         self.reporter.restart_clock()
         return self._out_of_patience()
 
     def _out_of_patience(self) -> bool:
         return bool(self.config.patience) and self.progress.worse_in_a_row >= self.config.patience
 
-    def _samples(self, answers: list[str]) -> None:
-        """The first validation texts with their answers, on the screen and in samples/."""
-        lines = []
-        for source, target, answer in list(zip(self.val.sources, self.val.targets, answers, strict=True)):
-            if len(lines) == self.config.samples:
-                break
-            lines.append(f"  {source}\n    -> {answer}\n     = {target}")
+    def _samples(self, lines: list[str]) -> None:
+        """Some validation texts with their answers, on the screen and in samples/."""
         for line in lines:
             self.reporter.line(line)
         path = self.folder.samples / f"step-{self.progress.step:06d}.txt"
@@ -241,9 +231,8 @@ class Trainer:
         )
         example = self.batches.batch(0)
         ranks = {name: x.ndim for name, x in example.inputs.items()}
-        return step_class(
-            self.task.model, self.optimizer, self.config.label_smoothing, on, ranks, example.labels.ndim
-        )
+        loss = self.task.loss_function()
+        return step_class(self.task.model, self.optimizer, loss, on, ranks, example.labels.ndim)
 
     @contextlib.contextmanager
     def _batch_source(self):

@@ -1,9 +1,21 @@
-"""The loss: cross-entropy whose weights come from the labels."""
+"""The losses: sums over the labels that count, and how many those are.
+
+What counts is said by the labels alone, so a mask that Keras lost on the way does no harm. Each loss is a
+`keras.losses.Loss` for `compile`, and has one more method for a training loop of one's own, where sums of
+several batches or machines are added before they are divided:
+
+    total(labels, outputs, smoothing=True) -> sum, count
+
+`smoothing=False` leaves label smoothing out, as a validation loss and its perplexity want it.
+"""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
+
+from zoo.layers.crf import log_likelihood
+from zoo.layers.portable import float32
 
 IGNORE = -1
 """The label of what does not count: padding, and rows that fill up a batch."""
@@ -44,7 +56,7 @@ class MaskedCrossEntropy(keras.losses.Loss):
         y_true: (B, T) or (B,) int, -1 where nothing counts.
         y_pred: logits (B, T, V) or (B, V).
 
-    Returns: a scalar.
+    Returns: a scalar. `total(labels, outputs, smoothing=True)` gives the sum and n.
 
     Masking: by the labels alone, so a mask that Keras lost on the way does no harm.
 
@@ -63,9 +75,59 @@ class MaskedCrossEntropy(keras.losses.Loss):
         super().__init__(name=name, reduction="sum")
         self.label_smoothing = label_smoothing
 
+    def total(self, labels, outputs, smoothing: bool = True):
+        """Sum of the losses of all labels that count, and their number; without `smoothing` for validation."""
+        return cross_entropy(labels, outputs, self.label_smoothing if smoothing else 0.0)
+
     def call(self, y_true, y_pred):
-        total, count = cross_entropy(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
+        total, count = self.total(ops.cast(y_true, "int32"), y_pred)
         return total / ops.maximum(count, 1.0)
 
     def get_config(self):
         return {"label_smoothing": self.label_smoothing, "name": self.name}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CRFLoss(keras.losses.Loss):
+    """Negative log-likelihood of whole sequences of tags under a linear-chain CRF, for each tag.
+
+    `L = 1/n sum_b -log p(y_b | x_b)`, n the number of labels that are not -1.
+
+    Args: none.
+
+    Call arguments:
+        y_true: tags, (B, S) int, -1 at padding.
+        y_pred: potentials of the layer `CRF`, (B, S, K, K).
+
+    Returns: a scalar. `total(labels, outputs, smoothing=True)` gives the sum and n; there is no smoothing.
+
+    Masking: by the labels and by the potentials. A row without labels counts for nothing; a row with labels
+    must have one for each of its words.
+
+    Differs from the paper: the sum is divided by the number of tags and not of sentences, so that it stands
+    beside the cross-entropy of a tagger without a CRF.
+
+    Example:
+        >>> import numpy as np
+        >>> round(float(CRFLoss()(np.array([[1, 0]]), np.zeros((1, 2, 4, 4), "float32"))), 4)  # log 4
+        1.3863
+
+    Reference: Lafferty et al. 2001, section 3; Lample et al. 2016, arXiv:1603.01360, section 2.2
+    """
+
+    def __init__(self, name: str = "crf_loss"):
+        super().__init__(name=name, reduction="sum")
+
+    def total(self, labels, outputs, smoothing: bool = True):
+        """Sum of the negative log-likelihoods of all rows that have labels, and the number of labels."""
+        counts = ops.not_equal(labels, IGNORE)
+        rows = log_likelihood(float32(outputs), ops.where(counts, labels, 0), counts)
+        total = ops.sum(ops.where(ops.any(counts, axis=1), -rows, 0.0))
+        return total, ops.sum(ops.cast(counts, "float32"))
+
+    def call(self, y_true, y_pred):
+        total, count = self.total(ops.cast(y_true, "int32"), y_pred)
+        return total / ops.maximum(count, 1.0)
+
+    def get_config(self):
+        return {"name": self.name}

@@ -5,35 +5,31 @@ from __future__ import annotations
 import jax
 from keras import ops
 
-from zoo.training.losses import cross_entropy
-
 
 class JaxStep:
     """Loss, gradient and update as one `jax.jit`; the state lives here and `sync` writes it into the model."""
 
-    def __init__(
-        self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int
-    ):
+    def __init__(self, model, optimizer, loss, xla: bool, input_ranks: dict, label_rank: int):
         self.model, self.optimizer = model, optimizer
         optimizer.build(model.trainable_variables)
         self._shapes = set()
 
-        def loss(trainable, fixed, inputs, labels):
-            logits, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
-            total, count = cross_entropy(labels, logits, label_smoothing)
+        def mean_loss(trainable, fixed, inputs, labels):
+            outputs, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
+            total, count = loss.total(labels, outputs)
             return total / ops.maximum(count, 1.0), fixed
 
         def train(state, inputs, labels):
             trainable, fixed, slots = state
-            (value, fixed), gradients = jax.value_and_grad(loss, has_aux=True)(
+            (value, fixed), gradients = jax.value_and_grad(mean_loss, has_aux=True)(
                 trainable, fixed, inputs, labels
             )
             trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
             return (trainable, fixed, slots), value
 
         def evaluate(trainable, fixed, inputs, labels):
-            logits, _ = model.stateless_call(trainable, fixed, inputs, training=False)
-            return cross_entropy(labels, logits)
+            outputs, _ = model.stateless_call(trainable, fixed, inputs, training=False)
+            return loss.total(labels, outputs, smoothing=False)
 
         self._train, self._evaluate = jax.jit(train, donate_argnums=0), jax.jit(evaluate)
         self._state = None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from zoo.training.losses import cross_entropy
-
 
 class TensorFlowStep:
     """Loss, gradient and update as one `tf.function`.
 
     Without XLA it is traced once, for all shapes; with XLA it is compiled once for each shape of a batch.
+
+    Args:
+        model, optimizer: what is trained, and by what.
+        loss: has `total(labels, outputs, smoothing)`, as in losses.py.
+        xla: whether XLA compiles the step.
+        input_ranks, label_rank: number of axes of the model's inputs, by name, and of the labels.
     """
 
-    def __init__(
-        self, model, optimizer, label_smoothing: float, xla: bool, input_ranks: dict, label_rank: int
-    ):
+    def __init__(self, model, optimizer, loss, xla: bool, input_ranks: dict, label_rank: int):
         self.model, self.optimizer, self.xla = model, optimizer, xla
         optimizer.build(model.trainable_variables)
         signature = (
@@ -25,15 +27,15 @@ class TensorFlowStep:
 
         def train(inputs, labels):
             with tf.GradientTape() as tape:
-                total, count = cross_entropy(labels, model(inputs, training=True), label_smoothing)
-                loss = total / tf.maximum(count, 1.0)
+                total, count = loss.total(labels, model(inputs, training=True))
+                mean = total / tf.maximum(count, 1.0)
             variables = model.trainable_variables
-            gradients = tape.gradient(loss, variables)
+            gradients = tape.gradient(mean, variables)
             optimizer.apply(gradients, variables)
-            return loss
+            return mean
 
         def evaluate(inputs, labels):
-            return cross_entropy(labels, model(inputs, training=False))
+            return loss.total(labels, model(inputs, training=False), smoothing=False)
 
         # XLA needs static shapes to bound the loops of a recurrent network: no signature then.
         options = dict(autograph=False, jit_compile=True) if xla else dict(autograph=False)

@@ -1,0 +1,100 @@
+"""`zoo generate`: a language model goes on from a prompt; the text and nothing else on standard output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from zoo.cli import options
+
+
+@click.command()
+@click.argument("model", metavar="RUN|NAME|FILE.tflite")
+@click.option("--prompt", "prompts", multiple=True, help="How the text begins; may be given several times.")
+@click.option("--file", type=click.Path(path_type=Path), help="Prompts, one a line; - is standard input.")
+@click.option(
+    "--samples", type=click.IntRange(1), default=1, show_default=True, help="Texts for each prompt."
+)
+@click.option(
+    "--max-length", type=click.IntRange(1), help="Tokens added at most (default: decode.max_length)."
+)
+@click.option(
+    "--temperature", type=click.FloatRange(0.0), help="0: always the likeliest (default: decode.temperature)."
+)
+@click.option(
+    "--top-k", type=click.IntRange(1), help="Draw from so many tokens only (default: decode.top_k)."
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    help="Draw from the likeliest tokens of this probability (default: decode.top_p).",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides what is drawn.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a text.")
+@options.allow_code
+def command(
+    model: str,
+    prompts: tuple[str, ...],
+    file: Path | None,
+    samples: int,
+    max_length,
+    temperature,
+    top_k,
+    top_p,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Let a language model (a run folder, a shipped model, an exported .tflite file) write on.
+
+    Each text begins with its prompt. Without --prompt and --file it begins with nothing. Between several texts
+    stands an empty line.
+    """
+    from zoo.cli.predict import read_lines
+
+    from zoo.errors import UserError
+
+    if file and prompts:
+        raise UserError("give --prompt or --file, not both")
+    beginnings = read_lines(file) if file else list(prompts) or [""]
+    beginnings = [prompt for prompt in beginnings for _ in range(samples)]
+    chosen = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    if model.endswith(".tflite"):
+        from zoo.runtime.tflite import load
+
+        runtime = load(model)
+        _expect(model, runtime.task == "language_modeling")
+        given = [f"--{name.replace('_', '-')}" for name, value in chosen.items() if value is not None]
+        if given:
+            raise UserError(
+                f"{model}: how it draws was settled when it was exported; {given[0]} needs the run"
+            )
+        found = runtime.generate(beginnings, max_length=max_length, seed=seed)
+    else:
+        from zoo.hub import find_model
+
+        path = find_model(model)  # before TensorFlow starts, which takes seconds
+
+        from zoo.cli import quiet
+
+        quiet.start()
+        from zoo.loading import load
+
+        task = load(path)
+        _expect(model, task.generates)
+        found = task.generate(beginnings, max_length, seed=seed, **chosen)
+    for number, answer in enumerate(found):
+        if as_json:
+            record = {"prompt": answer.prompt, "continuation": answer.continuation, "text": answer.text}
+            click.echo(json.dumps(record, ensure_ascii=False))
+        else:
+            click.echo(("\n" if number else "") + answer.text)
+
+
+def _expect(model: str, is_one: bool) -> None:
+    if not is_one:
+        import shlex
+
+        from zoo.errors import UserError
+
+        raise UserError(f"{model}: no language model: use `zoo predict {shlex.quote(model)} TEXT`")

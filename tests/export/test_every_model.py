@@ -1,0 +1,117 @@
+"""Exported files of every model answer as Python does, in a process that never imports the zoo.
+
+All files of one form are asked in one process, for starting it takes longer than any answer. The fast tests
+export one model of each family, the slow ones all of them with their cells, attentions and positions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_tasks import FAST, TEXTS, VARIANTS, make_task
+
+from zoo import registry
+from zoo.export import FILES
+
+
+def exported(sections: dict[str, dict], folder) -> dict[tuple[str, str], dict | Exception]:
+    """(form, name) -> what was asked and answered, or why it was not."""
+    from zoo.export import verify, worker
+    from zoo.export.kinds import KINDS
+
+    found, written = {}, {form: {} for form in FILES}
+    for number, (name, section) in enumerate(sections.items()):
+        try:
+            task = make_task(name, section)
+            for form in FILES:
+                kind, path = KINDS[task.recipe.task](task, form), folder / f"{number}.{form}"
+                worker.WRITERS[form](kind, path, False)
+                written[form][name] = (path, verify.exam(kind, TEXTS))
+        except Exception as error:  # it is that model's own test that fails
+            found |= {(form, name): error for form in FILES if name not in written[form]}
+    for form, files in written.items():
+        given = verify.run_alone(form, [(path, asked.rows) for path, asked in files.values()])
+        for (name, (_, asked)), answers in zip(files.items(), given, strict=True):
+            found[form, name] = (asked, {**answers, "path": files[name][0]})
+    return found
+
+
+def check(found: dict, form: str, name: str) -> None:
+    from zoo.export import verify
+
+    if isinstance(found[form, name], Exception):
+        raise found[form, name]
+    asked, given = found[form, name]
+    figures = verify.compare(asked, given, form)
+    assert (figures["differences"], figures["ties"]) == (0, 0)
+    assert figures["samples"] >= len(TEXTS)
+    # `compare` has compared; this looks at what was said, by the words of the task's own verbs.
+    kind = asked.kind
+    said = [answer[SAID[kind.recipe.task]] for answer in given["answers"][: len(TEXTS)]]
+    assert len(set(said)) > (1 if kind.recipe.task == "classification" else 8), (
+        "too dull to show a difference"
+    )
+    if kind.recipe.task == "classification":
+        assert said == [answer.label for answer in kind.task.classify(TEXTS)]
+    elif kind.recipe.task == "tagging":
+        assert said == [" ".join(tag for _, tag in words) for words in kind.task.tag(TEXTS)]
+    elif kind.recipe.task == "translation":
+        assert said == kind.task.translate(TEXTS, beams=kind.search["beams"])
+    else:
+        assert all(text.startswith(prompt) for text, prompt in zip(said, TEXTS, strict=True))
+
+
+SAID = {"language_modeling": "text", "classification": "label", "tagging": "tags", "translation": "text"}
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory):
+    return exported(FAST, tmp_path_factory.mktemp("families"))
+
+
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory):
+    return exported(VARIANTS, tmp_path_factory.mktemp("variants"))
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("form", FILES)
+def test_answers_as_python(families, form, name):
+    check(families, form, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("form", FILES)
+def test_every_variant(variants, form, name):
+    check(variants, form, name)
+
+
+def test_no_model_is_forgotten():
+    """A model that is registered is exported: in the fast tests its family, in the slow ones itself."""
+    assert {name.split()[0] for name in VARIANTS} == set(registry.MODELS)
+    assert set(FAST) <= set(registry.MODELS)
+
+
+def test_the_light_runtime_answers_as_python(families):
+    """zoo.runtime.tflite says what the tasks say, for all four of them."""
+    from zoo.runtime.tflite import load
+
+    for name in FAST:
+        asked, given = families["tflite", name]
+        task, runtime = asked.kind.task, load(given["path"])
+        if task.recipe.task == "language_modeling":
+            assert runtime.generate(TEXTS, seed=3) == task.generate(TEXTS, seed=3)
+            assert runtime.generate(TEXTS[:4], seed=3) == runtime.generate(TEXTS, seed=3)[:4]
+            assert runtime.generate(TEXTS, seed=4) != runtime.generate(TEXTS, seed=3)
+        elif task.recipe.task == "tagging":
+            assert runtime.tag(TEXTS) == task.tag(TEXTS)
+            assert str(runtime.answer(TEXTS[0])) == str(task.answer(TEXTS[:1])[0])
+        elif task.recipe.task == "classification":
+            ours, theirs = task.classify(TEXTS), runtime.classify(TEXTS)
+            assert [x.label for x in ours] == [x.label for x in theirs]
+            np.testing.assert_allclose(
+                [x.probability for x in ours], [x.probability for x in theirs], atol=1e-4
+            )
+        else:
+            assert runtime.translate(TEXTS) == task.translate(TEXTS, beams=1)

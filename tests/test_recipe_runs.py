@@ -1,0 +1,80 @@
+"""Every shipped recipe runs three steps, made small, on stand-ins for its data; one a family runs longer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import small_data
+import tiny
+
+from zoo import hub
+from zoo.contract.cases import SMALL
+from zoo.recipe import load_recipe
+
+NAMES = hub.recipe_names()
+GENERATED = ("dates", "numbers")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_DATA", str(small_data.write(tmp_path_factory.mktemp("data"))))
+        patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def made_small(name: str, steps: int) -> list[str]:
+    """Overrides that leave the recipe its choices and take its size."""
+    recipe = load_recipe(name).recipe
+    overrides = {
+        "train.steps": steps,
+        "train.validate_every": steps,
+        "train.save_every": steps,
+        "train.log_every": 1,
+        "train.batch_tokens": max(128, recipe.data.max_length),
+        "train.warmup": 0,
+        "train.xla": "false",
+        "train.samples": 1,
+    }
+    if recipe.data.name in GENERATED:
+        overrides |= {"data.train": 200, "data.val": 16, "data.test": 8}
+    if recipe.tokenizer.name == "sentencepiece":
+        overrides["tokenizer.vocabulary_size"] = 340
+    for key, value in SMALL.items():
+        if key != "max_sequence_length" and getattr(recipe.model, key, None) is not None:
+            overrides[f"model.{key}"] = value
+    if recipe.task in ("translation", "language_modeling"):
+        overrides["decode.max_length"] = 8
+    return [f"{key}={value}" for key, value in overrides.items()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_three_steps(name, tmp_path):
+    outcome, said = tiny.train(name, tmp_path / "run", *made_small(name, 3))
+    assert outcome.progress.step == 3
+    assert outcome.progress.best is not None, said
+    assert (tmp_path / "run" / "best.weights.h5").exists() or list((tmp_path / "run").rglob("best*"))
+
+
+FAMILIES = [
+    "language_modeling/tinyshakespeare-en-lstm-tiny",
+    "classification/trec-en-gru-tiny",
+    "classification/trec-en-textcnn-tiny",
+    "classification/sst2-en-transformer-tiny",
+    "tagging/ud_ewt-en-lstm-crf-small",
+    "translation/multi30k-en-de-lstm-fixed-small",
+    "translation/multi30k-en-de-lstm-luong-small",
+    "translation/multi30k-en-de-transformer-tiny",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_three_hundred_steps(name, tmp_path):
+    """The validation loss falls: on the stand-ins, which show every word in 300 steps."""
+    overrides = [*made_small(name, 300), "train.validate_every=100", "train.learning_rate=0.005"]
+    tiny.train(name, tmp_path / "run", *overrides)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    losses = [line["val_loss"] for line in map(json.loads, lines) if "val_loss" in line]
+    assert losses[-1] < 0.8 * losses[0], losses

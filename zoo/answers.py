@@ -1,0 +1,117 @@
+"""Answers, and how they come about from what a model computed: the same in Python and behind exported files.
+
+No Keras: the runtime without TensorFlow says its answers here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.data.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One answer; `score` is its log-probability over the length penalty."""
+
+    text: str
+    score: float
+
+    def __str__(self) -> str:
+        return self.text
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {"answer": self.text, "score": self.score}
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The most probable label, and the probability of every label."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {"answer": self.label, "probability": self.probability, "probabilities": self.probabilities}
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, labels: Sequence[str]) -> Classification:
+        """From the probabilities (C,) in the order of the labels."""
+        best = int(probabilities.argmax())
+        named = dict(zip(labels, map(float, probabilities), strict=True))
+        return cls(labels[best], float(probabilities[best]), named)
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """Words and the tag of each."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return zip(self.words, self.tags, strict=True)
+
+    def __str__(self) -> str:
+        return " ".join(f"{word}/{tag}" for word, tag in self)
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {"answer": str(self), "words": list(self.words), "tags": list(self.tags)}
+
+    @classmethod
+    def of(cls, words: Sequence[str], tags: Sequence[int], labels: Sequence[str]) -> Tagging:
+        """From the numbers of the tags; those behind the last word are padding."""
+        return cls(tuple(words), tuple(labels[i] for i in tags[: len(words)]))
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A prompt, what follows it, and both together as `text`."""
+
+    prompt: str
+    continuation: str
+
+    @property
+    def text(self) -> str:
+        return self.prompt + self.continuation
+
+    def __str__(self) -> str:
+        return self.text
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {"prompt": self.prompt, "continuation": self.continuation, "text": self.text}
+
+    @classmethod
+    def of(cls, prompt: str, ids: Sequence[int], known: int, tokenizer: Tokenizer) -> Generation:
+        """From the ids of prompt and continuation, of which the first `known` are the prompt's.
+
+        The prompt stays as it was written, even where the tokenizer cannot write it.
+        """
+        whole = tokenizer.decode(ids)
+        for beginning in (prompt, tokenizer.decode(ids[:known])):
+            if whole.startswith(beginning):
+                return cls(prompt, whole[len(beginning) :])
+        return cls(prompt, tokenizer.decode(ids[known:]))
+
+
+def uniforms(count: int, length: int, seed: int) -> np.ndarray:
+    """The numbers that decide what is drawn: (count, length) in [0, 1), those of a prompt by its number."""
+    rows = [uniforms_of(i, length, seed) for i in range(count)]
+    return np.array(rows, "float32").reshape(count, length)
+
+
+def uniforms_of(number: int, length: int, seed: int) -> np.ndarray:
+    """Those of one prompt: (length,)."""
+    return np.random.default_rng([seed, number]).random(length, "float32")

@@ -1,0 +1,62 @@
+"""What fits each task: data sets, columns of tables, models, metrics. A new task is a line in each table."""
+
+from __future__ import annotations
+
+from zoo import registry
+from zoo.config import data as d
+from zoo.config.recipe import MODEL_SECTIONS, Recipe
+
+COLUMNS = {"translation": ("source", "target"), "classification": ("text", "label")}
+"""Tasks that tables are read for, and the columns of each."""
+DATA_TASKS = {
+    d.SST2: ("classification",),
+    d.TREC: ("classification",),
+    d.Labeled: ("classification",),
+    d.UDEWT: ("tagging", "translation"),
+    d.CoNLLU: ("tagging", "translation"),
+    d.TinyShakespeare: ("language_modeling", "translation"),
+    d.Text: ("language_modeling", "translation"),
+    d.TSV: tuple(COLUMNS),
+    d.CSV: tuple(COLUMNS),
+    d.JSONL: tuple(COLUMNS),
+}
+"""What a data set is fit for; all others are for translation."""
+TABLES = (d.TSV, d.CSV, d.JSONL)
+METRICS = {
+    "language_modeling": ("loss", "perplexity"),
+    "classification": ("loss", "accuracy", "macro_f1"),
+    "tagging": ("loss", "accuracy", "macro_f1", "exact_match"),
+    "translation": ("loss", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match"),
+}
+ROLES = {
+    "language_modeling": "language model",
+    "classification": "classifier",
+    "tagging": "tagger",
+    "translation": "translator",
+}
+
+
+def models_for(task: str) -> list[str]:
+    """Names of the models that do a task, those of the user's own included."""
+    known = {**MODEL_SECTIONS, **registry.REGISTERED["model"]}
+    return [name for name, model in known.items() if model.task == task]
+
+
+def tasks_of_data(r: Recipe) -> tuple[str, ...]:
+    """What the recipe's data set is fit for."""
+    return DATA_TASKS.get(type(r.data), ("translation",))
+
+
+def target_of_other_task(r: Recipe) -> bool:
+    """Of plain text, `next` belongs to language modelling and all else to translation."""
+    if not isinstance(r.data, d.Text | d.TinyShakespeare) or r.task not in tasks_of_data(r):
+        return False
+    return (r.data.target == "next") != (r.task == "language_modeling")
+
+
+def columns_of_other_task(r: Recipe) -> bool:
+    """Whether a table names columns that only other tasks read."""
+    if not isinstance(r.data, TABLES) or r.task not in COLUMNS:
+        return False
+    others = (key for task, keys in COLUMNS.items() if task != r.task for key in keys)
+    return any(getattr(r.data.columns, key) is not None for key in others)

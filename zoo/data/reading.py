@@ -1,0 +1,73 @@
+"""One text as the ids that a model reads, with the marks its task puts around them, and rows of them padded.
+
+Training, answering, exports and the runtime without TensorFlow all read here, so that they cannot differ.
+Padding is 0 and stands on the right. A row that only fills up a batch holds one `<unk>`, for GPU kernels
+refuse rows without any token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer
+from zoo.data.words import character_ids, split_words
+
+Inputs = dict[str, np.ndarray]
+"""Name of an input -> ids of one text (S, ...), or of a batch (B, S, ...)."""
+
+
+def read(task: str, tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
+    """The ids of one text, unpadded: `token_ids` (S,), of a tagger also `character_ids` (S, W)."""
+    return READERS[task](tokenizer, text, max_length)
+
+
+def read_text(tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
+    """A text with its end mark, both within max_length; an empty text is one <unk>."""
+    return {"token_ids": ended(tokenizer.encode(text) or [UNK], max_length)}
+
+
+def read_prompt(tokenizer: Tokenizer, text: str, max_length: int | None = None) -> Inputs:
+    """The beginning of a text, never cut, for its end is what is continued; an empty one is the begin mark.
+
+    No begin mark else: of all windows of training only the first one of the stream may show it.
+    """
+    return {"token_ids": np.array(tokenizer.encode(text) or [BOS], "int32")}
+
+
+def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
+    """One id and the characters of each word; no words are one <unk> without characters. Never cut."""
+    words = list(words) or [""]
+    return {
+        "token_ids": np.array(tokenizer.encode_words(words), "int32"),
+        "character_ids": character_ids(words),
+    }
+
+
+READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {
+    "translation": read_text,
+    "classification": read_text,
+    "tagging": lambda tokenizer, text, max_length: read_words(tokenizer, split_words(text)),
+    "language_modeling": read_prompt,
+}
+
+
+def ended(ids: Sequence[int] | np.ndarray, max_length: int) -> np.ndarray:
+    """Ids and the end mark, cut so that both are within max_length."""
+    return np.append(np.asarray(ids[: max_length - 1], "int32"), np.int32(EOS))
+
+
+def pad(rows: Sequence[Inputs], count: int | None = None, length: int | None = None) -> Inputs:
+    """Texts that were read, as a batch: (count, length, ...) int32, as many and as long as needed by default."""
+    count = len(rows) if count is None else count
+    length = max(len(row["token_ids"]) for row in rows) if length is None else length
+    batch = {}
+    for name, first in rows[0].items():
+        out = np.zeros((count, length, *first.shape[1:]), "int32")
+        for i, row in enumerate(rows):
+            ids = row[name][:length]
+            out[i, : len(ids)] = ids
+        batch[name] = out
+    batch["token_ids"][len(rows) :, 0] = UNK
+    return batch

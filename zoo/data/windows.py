@@ -1,0 +1,98 @@
+"""Batches of a language model: windows of one stream of tokens; each batch is a pure function of (seed, step).
+
+A window reads stream[s : s + T] and must say stream[s + 1 : s + T + 1], one token ahead everywhere. In
+training every epoch cuts the stream at another place and shuffles the windows; validation cuts it once, from
+its beginning, so that each token is asked for exactly once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.config import Recipe
+from zoo.data.encoded import Encoded
+from zoo.data.objectives import IGNORE, Batch
+from zoo.data.tokenizers import UNK
+from zoo.errors import UserError
+
+
+class Windows:
+    """All batches of a split; the same methods as `Batches` has.
+
+    Args:
+        recipe: gives max_length (T), batch_tokens and seed.
+        encoded: the split, one stream of N tokens, of which all but the first are asked for.
+        training: windows begin at a random offset below T, drawn anew for each epoch; what does not fill a
+            window or a batch is left out, other tokens each time. Else nothing is, and the last is padded.
+    """
+
+    too_long = 0
+
+    def __init__(self, recipe: Recipe, encoded: Encoded, training: bool):
+        self.stream, self.training, self.seed = encoded.sources.ids, training, recipe.seed
+        self.length = recipe.data.max_length
+        self.rows = recipe.train.batch_tokens // self.length
+        self.rows = self.rows // 8 * 8 or self.rows
+        self.asked = len(self.stream) - 1
+        if self.asked < (self.length if training else 1):
+            name, least = (
+                ("train", f"one window of data.max_length ({self.length})") if training else ("val", "one")
+            )
+            raise UserError(
+                f"data.{name}: the text has {self.asked:,} tokens, fewer than {least}: "
+                f"give more text{' or lower data.max_length' if training else ''}"
+            )
+        if training:  # as many from every offset, so that all epochs are equally long
+            self.windows = max(1, (self.asked - self.length + 1) // self.length)
+        else:
+            self.windows = -(-self.asked // self.length)
+        full, rest = divmod(self.windows, self.rows)
+        self._batches = full if training and full else full + bool(rest)
+        self._epoch, self._starts = -1, np.zeros(0, int)
+
+    def __len__(self) -> int:
+        """Batches of one epoch."""
+        return self._batches
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """(rows, length, 1): there is one shape."""
+        return [(self.rows, self.length, 1)]
+
+    def padding_share(self) -> float:
+        """Share of the places of an epoch's batches that hold no token."""
+        places = self._batches * self.rows * self.length
+        tokens = min(self.windows * self.length, places) if self.training else self.asked
+        return 1.0 - tokens / places
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step; steps go on over the epochs."""
+        epoch, index = divmod(step, len(self))
+        starts = self._starts_of(epoch)[index * self.rows : (index + 1) * self.rows]
+        return self.make(starts, self.rows)
+
+    def make(self, starts: np.ndarray, rows: int) -> Batch:
+        """The windows that begin at these places, and filler rows."""
+        token_ids = np.zeros((rows, self.length), "int32")
+        token_ids[:, 0] = UNK
+        labels = np.full((rows, self.length), IGNORE, "int32")
+        for row, start in enumerate(starts):
+            window = self.stream[start : start + self.length + 1]
+            token_ids[row, : len(window) - 1] = window[:-1]
+            labels[row, : len(window) - 1] = window[1:]
+        return Batch({"token_ids": token_ids}, labels, int((labels != IGNORE).sum()))
+
+    def starts(self) -> np.ndarray:
+        """Where the windows of validation begin."""
+        return np.arange(0, self.asked, self.length)
+
+    def _starts_of(self, epoch: int) -> np.ndarray:
+        if not self.training:
+            return self.starts()
+        if epoch != self._epoch:
+            random = np.random.default_rng([self.seed, epoch])
+            spare = self.asked - self.windows * self.length
+            offset = random.integers(min(self.length, spare + 1))
+            self._epoch = epoch
+            self._starts = offset + self.length * random.permutation(self.windows)
+        return self._starts

@@ -1,0 +1,126 @@
+"""text (B,), seed () -> text (B,), prompt included; token_ids (B, P), uniforms (B, L) -> ids (B, P + L)."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo import answers
+from zoo.data.tokenizers import BOS, PAD
+from zoo.decoding.sampling import choose
+from zoo.export.kinds.base import TIE, Kind, parting
+from zoo.export.kinds.reading import instead_of_nothing, padded
+from zoo.export.run_saved_model import BATCH, SEED
+
+PROMPT = 16
+"""Tokens of the longest prompt that is tried."""
+
+
+class GeneratorKind(Kind):
+    """A language model that continues a text, by random numbers that come with the question."""
+
+    choices = ("length", "temperature", "top_k", "top_p")
+    padding = {"ids": PAD}
+    seeded = True
+    cuts = False
+
+    def __init__(self, task, form="saved_model", **chosen):
+        super().__init__(task, form, **chosen)
+        self.length = self.search["length"]
+        self.inputs = {"token_ids": ("int32", (None,)), "uniforms": ("float32", (self.length,))}
+
+    def compute(self, token_ids, uniforms):
+        return self.core(token_ids=token_ids, uniforms=uniforms)
+
+    def outputs(self):
+        return {"ids": ("int32", [1, None])}
+
+    def read(self, tokenizer, text, width, seed=None):
+        return {
+            "token_ids": padded(instead_of_nothing(tokenizer.tokenize(text), BOS)),
+            "uniforms": uniforms(tf.shape(text)[0], self.length, seed),
+        }
+
+    def say(self, tokenizer, text, inputs, computed):
+        """As `Generation.of`: the prompt stays as it was written."""
+
+        def decoded(ids):
+            return tokenizer.detokenize(tf.RaggedTensor.from_tensor(ids, padding=PAD))
+
+        ids, prompt = computed["ids"], inputs["token_ids"]
+        known = tf.reduce_sum(tf.cast(prompt != PAD, tf.int32), axis=1, keepdims=True)
+        behind = tf.expand_dims(tf.range(tf.shape(ids)[1]), 0) >= known
+        whole, beginning = decoded(ids), decoded(prompt)
+        continuation = tf.where(
+            starts_with(whole, text),
+            rest(whole, text),
+            tf.where(
+                starts_with(whole, beginning),
+                rest(whole, beginning),
+                decoded(tf.where(behind, ids, BOS)),  # a begin mark is not written
+            ),
+        )
+        return {"text": tf.strings.join([text, continuation])}
+
+    def samples(self, split, count):
+        """Beginnings of windows from all over the split, of 1 to PROMPT tokens."""
+        tokenizer = self.task.tokenizer
+        stream = [i for text in split.sources for i in tokenizer.encode(text)]
+        starts = [i * len(stream) // count for i in range(count)]
+        return [tokenizer.decode(stream[s : s + 1 + i % PROMPT]) for i, s in enumerate(starts)]
+
+    def ids(self, row):
+        return {"token_ids": row["token_ids"].tolist()}
+
+    def rows(self, texts):
+        """With the numbers to draw by: a SavedModel's own, for a text at its place in the runner's batch."""
+        rows = super().rows(texts)
+        if self.form == "saved_model":
+            drawn = uniforms(BATCH, self.length, SEED).numpy()
+        else:
+            drawn = answers.uniforms(BATCH, self.length, SEED)
+        for i, row in enumerate(rows):
+            row["inputs"]["uniforms"] = drawn[i % BATCH].tolist()
+        return rows
+
+    def said(self, computed, text):
+        return {"text": self.task.say(computed, text).text, "ids: ids": computed["ids"].tolist()}
+
+    def is_tie(self, row, python, exported):
+        """Where the answers part, a number a little smaller or larger draws the other token."""
+        ours, theirs = python["ids: ids"], exported["ids: ids"]
+        prompt = len(row["inputs"]["token_ids"])
+        place = parting(ours, theirs)
+        if place is None or place < prompt or place >= min(len(ours), len(theirs)):
+            return False
+        inputs = {"token_ids": np.array([ours[:place]], "int32")}
+        logits = self.task.model(inputs, training=False)[:, -1]
+        drawn = row["inputs"]["uniforms"][place - prompt]
+        settings = {key: value for key, value in self.search.items() if key != "length"}
+        if settings["temperature"] == 0:
+            values = keras.ops.convert_to_numpy(logits)[0]
+            return bool(abs(values[ours[place]] - values[theirs[place]]) <= TIE)
+        near = (min(max(drawn + step, 0.0), 1.0) for step in (-TIE, TIE))
+        return any(
+            int(choose(logits, np.array([u], "float32"), **settings)[0]) == theirs[place] for u in near
+        )
+
+
+def uniforms(count, length: int, seed):
+    """(count, length) numbers in [0, 1) that a seed () makes the same on every machine."""
+    seeds = tf.stack([tf.cast(seed, tf.int32), 0])
+    return tf.random.stateless_uniform([count, length], seeds, alg="philox")
+
+
+def starts_with(texts, beginnings):
+    """(B,) bool; in bytes."""
+    size = tf.strings.length(beginnings)
+    return tf.equal(tf.strings.substr(texts, tf.zeros_like(size), size), beginnings)
+
+
+def rest(texts, beginnings):
+    """What follows a beginning as long as this one: (B,)."""
+    size = tf.strings.length(texts)
+    start = tf.minimum(tf.strings.length(beginnings), size)
+    return tf.strings.substr(texts, start, size - start)

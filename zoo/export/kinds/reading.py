@@ -1,0 +1,30 @@
+"""Texts to ids inside a graph: what `zoo.data.reading` does in Python."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from zoo.data.tokenizers import EOS, UNK
+
+
+def with_end(tokenizer, text, max_length: int, width: int | None):
+    """Ids (one `<unk>` for an empty text) cut to max_length - 1, then the end mark: (B,) -> (B, S)."""
+    pieces = instead_of_nothing(tokenizer.tokenize(text)[:, : max_length - 1], UNK)
+    return padded(tf.concat([pieces, tf.fill([tf.shape(text)[0], 1], EOS)], axis=1), width)
+
+
+def instead_of_nothing(rows: tf.RaggedTensor, token: int) -> tf.RaggedTensor:
+    """Rows without any id get this one."""
+    empty = tf.cast(tf.equal(rows.row_lengths(), 0), tf.int64)
+    one = tf.fill(tf.reshape(tf.reduce_sum(empty), [1]), token)
+    return tf.concat([rows, tf.RaggedTensor.from_row_lengths(one, empty)], axis=1)
+
+
+def padded(rows: tf.RaggedTensor, width: int | None = None):
+    """(B, ragged, ...) -> (B, S, ...), S the width, else that of the longest row."""
+    if width:
+        return rows.to_tensor(shape=[None, width])
+    ids = rows.to_tensor()
+    # Without a text there is no longest row; the loops of the models still want one place.
+    missing = tf.cast(tf.equal(tf.shape(ids)[1], 0), tf.int32)
+    return tf.pad(ids, [[0, 0], [0, missing], *[[0, 0]] * (ids.shape.rank - 2)])

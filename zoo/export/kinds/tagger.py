@@ -1,0 +1,70 @@
+"""text (B,) -> tags (B,) and words (B,), joined by blanks.
+
+token_ids (B, S), character_ids (B, S, W) -> tags (B, S).
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.data.words import WORD_BYTES
+from zoo.export.kinds.base import TIE, Kind
+from zoo.export.kinds.reading import padded
+
+NO_TAG = -1
+
+
+class TaggerKind(Kind):
+    """A tagger; every word has a tag, however many there are."""
+
+    inputs = {"token_ids": ("int32", (None,)), "character_ids": ("int32", (None, WORD_BYTES))}
+    padding = {"tags": NO_TAG}
+    cuts = False
+
+    def compute(self, token_ids, character_ids):
+        tags = self.core(token_ids=token_ids, character_ids=character_ids)["tags"]
+        return {"tags": keras.ops.where(keras.ops.equal(token_ids, 0), NO_TAG, tags)}
+
+    def outputs(self):
+        return {"tags": ("int32", [1, None])}
+
+    def read(self, tokenizer, text, width, seed=None):
+        ids, characters = tokenizer.words(text)
+        return {"token_ids": padded(ids), "character_ids": padded(characters)}
+
+    def say(self, tokenizer, text, inputs, computed):
+        words = tf.strings.split(text)
+        named = tf.gather(tf.constant(list(self.task.labels)), tf.maximum(computed["tags"], 0))
+        # A text without words was read as one <unk>; nobody wants its tag.
+        tags = tf.RaggedTensor.from_tensor(named, lengths=words.row_lengths())
+        return {
+            "tags": tf.strings.reduce_join(tags, axis=1, separator=" "),
+            "words": tf.strings.reduce_join(words, axis=1, separator=" "),
+        }
+
+    def said(self, computed, text):
+        found = self.task.say(computed, text)
+        tags = computed["tags"].tolist()
+        return {"tags": " ".join(found.tags), "words": " ".join(found.words), "ids: tags": tags}
+
+    def trimmed(self, answer, row):
+        count = len(row["inputs"]["token_ids"])
+        return {**answer, "ids: tags": answer["ids: tags"][:count]}
+
+    def is_tie(self, row, python, exported):
+        """By the score of the tags: a sum of logits, or of a CRF's potentials along the path."""
+        ours, theirs = python["ids: tags"], exported["ids: tags"]
+        if len(ours) != len(theirs) or NO_TAG in theirs or python["words"] != exported["words"]:
+            return False
+        inputs = {name: np.array([value], "int32") for name, value in row["inputs"].items()}
+        outputs = keras.ops.convert_to_numpy(self.task.model(inputs, training=False))[0]
+        return abs(score(outputs, ours) - score(outputs, theirs)) <= TIE
+
+
+def score(outputs: np.ndarray, tags: list[int]) -> float:
+    """Of tags (S,) under logits (S, C) or potentials (S, C, C), whose first step stands in row 0."""
+    if outputs.ndim == 2:
+        return float(outputs[np.arange(len(tags)), tags].sum())
+    return float(outputs[np.arange(len(tags)), [0, *tags[:-1]], tags].sum())

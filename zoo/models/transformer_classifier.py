@@ -1,0 +1,135 @@
+"""The Transformer encoder that reads a text and answers with one label."""
+
+from __future__ import annotations
+
+import keras
+
+from zoo.layers.blocks import TransformerEncoderBlock
+from zoo.layers.heads import ClassifierHead
+from zoo.layers.masks import padding_mask
+from zoo.layers.normalization import normalization_layer, normalize
+from zoo.models.base import Classifier
+from zoo.models.transformer_parts import added_positions, position_bias, read
+
+
+@keras.saving.register_keras_serializable("zoo")
+class TransformerClassifier(Classifier):
+    """Transformer encoder, pooling over the tokens, softmax over the labels.
+
+    `h = Encoder(sqrt(D) E[x] + PE)`, `y = dropout(pool_t h_t) W + b`.
+
+    Args:
+        vocabulary_size, num_classes: sizes of input and output.
+        num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions,
+            max_sequence_length, normalization, normalize_first, activation, dropout, attention_dropout,
+            pooling: as in `zoo.config.transformer.TransformerClassifier`, where they are described.
+
+    Call arguments:
+        inputs: {"token_ids": (B, S) int}.
+
+    Returns: logits (B, num_classes), float32.
+
+    Masking: derived from the ids (0 is padding): the logits do not depend on the padding.
+
+    Differs from the paper: BERT reads the state of one special token, which only pre-training makes
+    useful; the mean of all states learns at once. As there, the encoder is that of Vaswani et al.
+
+    Example:
+        >>> import numpy as np
+        >>> model = TransformerClassifier(vocabulary_size=10, num_classes=2, num_layers=1, hidden_dim=8,
+        ...     intermediate_dim=16, num_heads=2, num_key_value_heads=None, positions="sinusoidal",
+        ...     max_sequence_length=512, normalization="layer", normalize_first=True, activation="relu",
+        ...     dropout=0.0, attention_dropout=0.0, pooling="mean")
+        >>> model({"token_ids": np.array([[4, 5, 3, 0]])}).shape
+        TensorShape([1, 2])
+
+    Reference: Vaswani et al. 2017, arXiv:1706.03762; as a classifier: Devlin et al. 2019, arXiv:1810.04805
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        num_classes: int,
+        num_layers: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        num_heads: int,
+        num_key_value_heads: int | None,
+        positions: str,
+        max_sequence_length: int,
+        normalization: str,
+        normalize_first: bool,
+        activation: str,
+        dropout: float,
+        attention_dropout: float,
+        pooling: str,
+        **kwargs,
+    ):
+        super().__init__(
+            vocabulary_size=vocabulary_size,
+            num_classes=num_classes,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            positions=positions,
+            max_sequence_length=max_sequence_length,
+            normalization=normalization,
+            normalize_first=normalize_first,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            pooling=pooling,
+            **kwargs,
+        )
+        dtype = self.dtype_policy
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size,
+            hidden_dim,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=hidden_dim**-0.5),
+            name="embedding",
+            dtype=dtype,
+        )
+        self.scale = hidden_dim**0.5
+        self.positions = added_positions(positions, max_sequence_length, dtype)
+        self.encoder_bias = position_bias(positions, num_heads, "encoder", dtype)
+        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.encoder = [
+            TransformerEncoderBlock(
+                num_heads=num_heads,
+                intermediate_dim=intermediate_dim,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                activation=activation,
+                normalize_first=normalize_first,
+                normalization=normalization,
+                num_key_value_heads=num_key_value_heads,
+                rotary=positions == "rotary",
+                name=f"encoder_{i}",
+                dtype=dtype,
+            )
+            for i in range(num_layers)
+        ]
+        self.final_norm = None
+        if normalize_first:
+            self.final_norm = normalization_layer(normalization, name="encoder_norm", dtype=dtype)
+        self.head = ClassifierHead(num_classes, pooling, dropout, name="head", dtype=dtype)
+
+    def build(self, input_shape):
+        shape = (None, None, self.embedding.output_dim)
+        self.embedding.build((None, None))
+        for layer in (self.positions, self.encoder_bias, *self.encoder, self.final_norm, self.head):
+            if layer is not None:
+                layer.build(shape)
+
+    def call(self, inputs, training=None):
+        mask = padding_mask(inputs["token_ids"])
+        x = self.embedding(inputs["token_ids"]) * self.scale
+        if self.positions is not None:
+            x = self.positions(x)
+        x = read(self.encoder, self.dropout(x, training=training), mask, self.encoder_bias, training)
+        if self.final_norm is not None:
+            x = normalize(self.final_norm, x, mask, training)
+        return self.head(x, mask, training=training)

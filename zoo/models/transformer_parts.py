@@ -1,0 +1,62 @@
+"""What the Transformers share: how positions enter, and the stack that reads a text.
+
+| positions | where they act |
+| --- | --- |
+| sinusoidal, learned | added to the embeddings |
+| rotary | inside each self-attention |
+| alibi, t5 | a bias on the scores of each self-attention, made once for all blocks of a stack |
+| none | nowhere: the text is a bag of words |
+"""
+
+from __future__ import annotations
+
+from keras import ops
+
+from zoo.layers.masks import key_mask
+from zoo.layers.positions import LearnedPositionalEncoding, SinusoidalPositionalEncoding
+from zoo.layers.relative_positions import ALiBi, T5RelativeBias
+
+
+def added_positions(positions: str, max_sequence_length: int, dtype):
+    """The layer that adds positions to embeddings, or None."""
+    if positions == "sinusoidal":
+        return SinusoidalPositionalEncoding(name="positions", dtype=dtype)
+    if positions == "learned":
+        return LearnedPositionalEncoding(max_sequence_length, name="positions", dtype=dtype)
+    return None
+
+
+def position_bias(positions: str, num_heads: int, side: str, dtype):
+    """The layer that makes the bias of a stack (`side` "encoder" or "decoder"), or None."""
+    name = f"{side}_position_bias"
+    if positions == "alibi":
+        return ALiBi(num_heads, name=name, dtype=dtype)
+    if positions == "t5":
+        return T5RelativeBias(num_heads, bidirectional=side == "encoder", name=name, dtype=dtype)
+    return None
+
+
+def bias_of_sequence(layer, length):
+    """Each position against each, as `attention_bias`: (1, H, T, T), or None."""
+    if layer is None:
+        return None
+    positions = ops.arange(length)
+    return layer(positions, positions)
+
+
+def bias_of_step(layer, position, length: int):
+    """One position against all slots of a cache: (1, H, 1, L), or None."""
+    if layer is None:
+        return None
+    here = ops.reshape(ops.convert_to_tensor(position, "int32"), (1,))
+    return layer(here, ops.arange(length))
+
+
+def read(blocks, x, mask, bias_layer, training):
+    """A stack of encoder blocks over embeddings x (B, S, D), of which mask (B, S) says the tokens."""
+    bias = bias_of_sequence(bias_layer, ops.shape(x)[1])
+    for block in blocks:
+        x = block(
+            x, attention_mask=key_mask(mask), attention_bias=bias, padding_mask=mask, training=training
+        )
+    return x

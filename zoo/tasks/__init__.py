@@ -1,0 +1,53 @@
+"""Trained models with their tokenizer and one verb each: translate, classify, tag, generate."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import keras
+
+from zoo import registry
+from zoo.answers import Classification, Generation, Tagging, Translation
+from zoo.config import Recipe
+from zoo.data.tokenizers import Tokenizer
+from zoo.tasks.base import Task
+from zoo.tasks.classifier import Classifier
+from zoo.tasks.generator import Generator
+from zoo.tasks.tagger import Tagger
+from zoo.tasks.translator import Translator
+
+__all__ = [
+    "TASKS",
+    "Classification",
+    "Classifier",
+    "Generation",
+    "Generator",
+    "Tagger",
+    "Tagging",
+    "Task",
+    "Translation",
+    "Translator",
+    "build_task",
+]
+
+TASKS: dict[str, type[Task]] = {
+    "language_modeling": Generator,
+    "classification": Classifier,
+    "tagging": Tagger,
+    "translation": Translator,
+}
+
+
+def build_task(recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str] | None = None) -> Task:
+    """The task of a recipe with new weights, which `recipe.seed` decides."""
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(recipe.seed)
+    else:  # that would import TensorFlow too; initializers and dropout take their seeds from Python's generator
+        random.seed(recipe.seed)
+    keywords = recipe.model.model_dump(exclude={"name"})
+    if labels is not None:
+        keywords["num_classes"] = len(labels)
+    model_class = registry.resolve("model", recipe.model.name)
+    model = model_class(vocabulary_size=tokenizer.vocabulary_size, **keywords)
+    return TASKS[recipe.task](model, tokenizer, recipe, labels)

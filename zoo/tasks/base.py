@@ -1,0 +1,168 @@
+"""What all tasks share: a model that knows its text, and how many texts are answered at once.
+
+Every answer comes about in three steps, which the exports repeat in their own words:
+
+    read    a text -> its ids (NumPy, as the pipeline makes them for training)
+    core    a batch of ids -> what the model makes of them (`keras.ops` alone, so that it can be exported)
+    say     one row of that -> the answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.compile import jit
+from zoo.config import Recipe
+from zoo.data.datasets import Split
+from zoo.data.encoded import encode_split
+from zoo.data.pipeline import one_batch
+from zoo.data.reading import pad, read
+from zoo.data.tokenizers import Tokenizer
+
+Row = Mapping[str, np.ndarray]
+
+
+class Task(keras.Model):
+    """A Keras model that knows its text: call, compile, fit and save it like any other.
+
+    Args:
+        model: the model proper, which maps ids to logits.
+        tokenizer: its `Tokenizer`.
+        recipe: its `Recipe`.
+        labels: names of the classes or tags, where the task has any.
+    """
+
+    called = "a task"
+    """What it is, to a user."""
+    metric = ""
+    """The figure of `score` that decides which weights are the best, where the recipe names none."""
+    figures: tuple[str, ...] = ()
+    """Figures of `score` that are worth a line at each validation."""
+    needs_labels = False
+    """Whether the answers are labels, which the data names."""
+    searches = False
+    """Whether it follows several answers at once: `--beams`, `--n-best`."""
+    generates = False
+    """Whether it goes on from a prompt: `zoo generate` instead of `zoo predict`."""
+    core_inputs: Mapping[str, tuple[int, str]] = {"token_ids": (2, "int32")}
+    """Name of each input of `core` -> (number of axes, type)."""
+    batch_size = 64
+    """Texts answered at once."""
+
+    def __init__(self, model, tokenizer: Tokenizer, recipe: Recipe, labels: Sequence[str] | None = None):
+        super().__init__(name=type(self).__name__.lower())
+        self.model = model.build_from_ids()
+        self.tokenizer, self.recipe = tokenizer, recipe
+        self.labels = tuple(labels) if labels is not None else None
+        self._functions = {}
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return self.model(inputs, training=training)
+
+    def get_config(self):
+        raise NotImplementedError("save the weights, and the recipe beside them; see zoo.load")
+
+    # --- training ---
+
+    def examples(self, sources: Sequence, targets: Sequence):
+        """Inputs and labels for Keras's `fit` and `evaluate`, padded to the longest text."""
+        split = Split(list(sources), list(targets))
+        encoded = encode_split(split, self.tokenizer, self.recipe.task, self.labels, cache=False)
+        batch = one_batch(self.recipe, encoded)
+        return batch.inputs, batch.labels
+
+    def loss_function(self):
+        """The recipe's loss, for `compile`."""
+        return self.model.make_loss(self.recipe.train.label_smoothing)
+
+    def validate(self, split: Split, loss: float, samples: int) -> tuple[dict[str, float], list[str]]:
+        """What training looks at: some figures, and some questions with their answers, as lines.
+
+        Args:
+            split: the validation split.
+            loss: its loss, already known.
+            samples: how many questions.
+        """
+        figures, answers = self.score(split, **self.quickly())
+        shown = [
+            f"  {source}\n    -> {answer}\n     = {target}"
+            for (source, target), answer in zip(split, answers[:samples], strict=False)
+        ]
+        return {name: figures[name] for name in self.figures}, shown
+
+    def quickly(self) -> dict[str, Any]:
+        """Options of `score` with which a validation is quick."""
+        return {}
+
+    # --- from text to answer ---
+
+    def read(self, texts: Sequence) -> list[dict[str, np.ndarray]]:
+        """The ids of each text, unpadded."""
+        longest = self.recipe.data.max_length
+        return [read(self.recipe.task, self.tokenizer, text, longest) for text in texts]
+
+    def batch(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        """Rows side by side, padded on the right: few different lengths, for a compiler that wants each by itself."""
+        longest = max(len(row["token_ids"]) for row in rows)
+        return pad(rows, length=-(-longest // 8) * 8)
+
+    def settings(self, **options) -> dict[str, Any]:
+        """What `core` takes beside its inputs; what is not given is as the recipe says."""
+        if options:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
+        return {}
+
+    def core(self, inputs: Mapping[str, Any], **settings) -> dict[str, Any]:
+        """Padded ids -> what the model makes of them."""
+        raise NotImplementedError
+
+    def say(self, row: Row, text) -> Any:
+        """The answer to a text, from its row of what `core` gave."""
+        raise NotImplementedError
+
+    def answer(self, texts: Sequence, **options) -> list:
+        """The answer to each text, in the order of the texts."""
+        refuse_one(texts)
+        settings = self.settings(**options)
+        found = self.map_batches(self.core_function(settings), self.read(texts))
+        return [self.say(row, text) for row, text in zip(found, texts, strict=True)]
+
+    def answers(self, texts: Sequence, n_best: int | None = None, beams: int | None = None) -> list[list]:
+        """The answers to each text, best first: one, unless the task searches."""
+        return [[answer] for answer in self.answer(texts)]
+
+    def score(self, split: Split, **options) -> tuple[dict, list[str]]:
+        """Figures of the answers to a split, and the answers as a person reads them."""
+        raise NotImplementedError
+
+    def core_function(self, settings: Mapping[str, Any]) -> Callable:
+        """`core`, compiled once for each settings: compiling is slow, settings are few."""
+        key = tuple(settings.items())
+        if key not in self._functions:
+            self._functions[key] = jit(
+                lambda inputs: self.core(inputs, **settings), self.model.variables, self.core_inputs
+            )
+        return self._functions[key]
+
+    def map_batches(self, function: Callable, rows: Sequence[Row]) -> list[dict[str, np.ndarray]]:
+        """`function` over the rows in batches of similar length; its answers in the order of the rows."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["token_ids"]))
+        answers: list = [None] * len(rows)
+        for start in range(0, len(order), self.batch_size):
+            part = order[start : start + self.batch_size]
+            results = function(self.batch([rows[i] for i in part]))
+            results = {name: keras.ops.convert_to_numpy(x) for name, x in results.items()}
+            for place, i in enumerate(part):
+                answers[i] = {name: x[place] for name, x in results.items()}
+        return answers
+
+
+def refuse_one(texts) -> None:
+    """A text is a sequence of texts too, and none that anybody means."""
+    if isinstance(texts, str):
+        raise TypeError("texts must be a list of texts, not one text")
