@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 import numpy as np
-from zoo.cli import output
+from zoo.cli import options, output
 
 from zoo.config.data import Generated
 from zoo.data.datasets import Dataset, Split, answers, load_dataset
@@ -23,6 +23,7 @@ UNK = 1
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--samples", default=5, show_default=True, help="Sample pairs to show.", type=click.IntRange(0))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@options.allow_code
 def command(recipe: str, overrides: tuple[str, ...], samples: int, as_json: bool) -> None:
     """Read a recipe's data and show counts, samples in tokens, lengths, unknown and copied texts."""
     from zoo.recipe import load_recipe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import click
-from zoo.cli import output
+from zoo.cli import options, output
 
 
 @click.command()
@@ -13,6 +13,7 @@ from zoo.cli import output
     "--resolved", is_flag=True, help="Every key with its value: defaults, `extends` and overrides worked in."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the resolved recipe as JSON.")
+@options.allow_code
 def command(recipe: str, overrides: tuple[str, ...], resolved: bool, as_json: bool) -> None:
     """Print a recipe; with --resolved, whole."""
     from zoo.recipe import dump_recipe, load_recipe

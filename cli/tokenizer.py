@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from zoo.cli import output
+from zoo.cli.options import allow_code
 
 from zoo.errors import UserError
 
@@ -31,6 +32,7 @@ def command() -> None:
 @click.option("--normalization", help="identity (exact), nmt_nfkc, or nmt_nfkc_cf (folds case).")
 @click.option("--encoding", help="Encoding of the files (default: utf-8); .gz is unpacked.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@allow_code
 def train(inputs: tuple[str, ...], out: Path, encoding: str | None, as_json: bool, **options: Any) -> None:
     """Train a tokenizer on FILEs, one text a line, or on the training split of RECIPE as it says.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import click
+from zoo.cli import options
 
 from zoo.errors import UserError
 
 
 @click.command()
 @click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
+@options.allow_code
 def command(recipes: tuple[str, ...]) -> None:
     """Check recipes (names or files). A RECIPE with `=` in it is an override such as train.steps=200."""
     from zoo.recipe import load_recipe

@@ -13,11 +13,11 @@ __version__ = "0.1.0"
 __all__ = ["from_recipe", "list_recipes", "load", "register"]
 
 
-def load(name_or_folder: str | Path, checkpoint: str = "best"):
+def load(name_or_folder: str | Path, checkpoint: str = "best", allow_code: bool = False):
     """A trained model with its tokenizer; see `zoo.loading.load`."""
     from zoo.loading import load
 
-    return load(name_or_folder, checkpoint)
+    return load(name_or_folder, checkpoint, allow_code)
 
 
 def list_recipes() -> list[str]:
@@ -27,7 +27,7 @@ def list_recipes() -> list[str]:
     return recipe_names()
 
 
-def from_recipe(name_or_path: str | Path, *overrides: str):
+def from_recipe(name_or_path: str | Path, *overrides: str, allow_code: bool = False):
     """The untrained task of a recipe, with a tokenizer trained on the recipe's data.
 
     Example: `zoo.from_recipe("translation/dates-multi-lstm-tiny", "model.units=64")`
@@ -37,7 +37,7 @@ def from_recipe(name_or_path: str | Path, *overrides: str):
     from zoo.recipe import load_recipe
     from zoo.tasks import build_task
 
-    recipe = load_recipe(name_or_path, overrides).recipe
+    recipe = load_recipe(name_or_path, overrides, allow_code).recipe
     dataset = load_dataset(recipe)
     tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(recipe.task))
     return build_task(recipe, tokenizer, dataset.labels(recipe.task))

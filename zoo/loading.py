@@ -13,17 +13,19 @@ from zoo.tasks import TASKS, Task, build_task
 from zoo.training.run_folder import RunFolder
 
 
-def load(name_or_folder: str | Path, checkpoint: str = "best") -> Task:
+def load(name_or_folder: str | Path, checkpoint: str = "best", allow_code: bool = False) -> Task:
     """A trained model with its tokenizer, a Keras model ready to answer or to be trained on.
 
     Args:
         name_or_folder: a run folder, the name of a recipe that was trained under runs/, or the name of a
             shipped model (`zoo ls saved`).
         checkpoint: "best" or "last", of a run.
+        allow_code: run the Python files that the recipe imports.
     """
     folder = RunFolder(hub.find_model(name_or_folder))
     shipped = not folder.resolved.exists()
-    recipe = load_recipe(folder.path / "recipe.yaml" if shipped else folder.resolved).recipe
+    file = folder.path / "recipe.yaml" if shipped else folder.resolved
+    recipe = load_recipe(file, allow_code=allow_code).recipe
     weights = folder.path / "model.weights.h5" if shipped else getattr(folder, checkpoint)
     if not weights.exists():
         raise UserError(f"{folder.path}: no {weights.name} yet; train with `zoo train {recipe.name}`")

@@ -4,15 +4,12 @@ other, written from the papers' equations: what test_attention.py compares with.
 from __future__ import annotations
 
 import numpy as np
+import reference_rnn
 
 
 def softmax(x):
     e = np.exp(x - x.max())
     return e / e.sum()
-
-
-def sigmoid(x):
-    return 1.0 / (1.0 + np.exp(-x))
 
 
 def exact(variable):
@@ -42,39 +39,27 @@ def attention(layer, query, memory, mask):
     return np.einsum("bs,bsm->bm", weights, memory), weights
 
 
-def recurrent_step(kind, x, h, recurrent_kernel, recurrent_bias, states):
-    """The next states, h first, from what the input gives to the gates (x) and the last states."""
-    product = h @ recurrent_kernel + recurrent_bias
-    if kind == "simple_rnn":
-        return [np.tanh(x + product)]
-    if kind == "lstm":
-        i, f, g, o = np.split(x + product, 4, axis=-1)
-        c = sigmoid(f) * states[1] + sigmoid(i) * np.tanh(g)
-        return [sigmoid(o) * np.tanh(c), c]
-    (x_z, x_r, x_n), (h_z, h_r, h_n) = np.split(x, 3, axis=-1), np.split(product, 3, axis=-1)
-    z, r = sigmoid(x_z + h_z), sigmoid(x_r + h_r)
-    return [z * h + (1.0 - z) * np.tanh(x_n + r * h_n)]
-
-
 def decoder(layer, inputs, memory, mask, states):
-    """Outputs (B, T, ...), alignments (B, T, S) and last states of an AttentionDecoder."""
+    """Outputs (B, T, ...), alignments (B, T, S) and last states of an AttentionDecoder.
+
+    What attention gives is more input to the recurrent cell, `[x; c] [W; C]`.
+    """
     settings, cell = layer.get_config(), layer.cell
-    kind, weights = settings["cell"], cell.recurrent.cell
-    bias = exact(weights.bias)
-    input_bias, recurrent_bias = bias if kind == "gru" else (bias, 0.0)
+    step = getattr(reference_rnn, settings["cell"])
+    kernel, recurrent, bias = (exact(w) for w in cell.recurrent.cell.get_weights())
+    if cell.enters:
+        kernel = np.concatenate([kernel, exact(cell.context_kernel)])
     states, outputs, alignments = [exact(s) for s in states], [], []
     fed = np.zeros_like(states[0])
     for t in range(inputs.shape[1]):
-        x = inputs[:, t] @ exact(weights.kernel) + input_bias
+        x = exact(inputs[:, t])
         if settings["attention"] == "bahdanau":
             context, alpha = attention(cell.attention, states[0], memory, mask)
-            x = x + context @ exact(cell.context_kernel)
-        elif settings["input_feeding"]:
-            x = x + fed @ exact(cell.context_kernel)
-        states = recurrent_step(kind, x, states[0], exact(weights.recurrent_kernel), recurrent_bias, states)
-        if settings["attention"] == "bahdanau":
+            states, _ = step(np.concatenate([x, context], -1), states, (kernel, recurrent, bias))
             outputs.append(np.concatenate([states[0], context], -1))
         else:
+            x = np.concatenate([x, fed], -1) if settings["input_feeding"] else x
+            states, _ = step(x, states, (kernel, recurrent, bias))
             context, alpha = attention(cell.attention, states[0], memory, mask)
             fed = np.tanh(np.concatenate([context, states[0]], -1) @ exact(cell.output_dense.kernel))
             outputs.append(fed)

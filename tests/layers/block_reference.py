@@ -41,7 +41,9 @@ def norm(layer, x, kind="layer"):
         else:
             mean = sum(v) / len(v)
             variance = sum((v - mean) ** 2) / len(v)
-            y[place] = exact(layer.gamma) * (v - mean) / math.sqrt(variance + layer.epsilon) + exact(layer.beta)
+            y[place] = exact(layer.gamma) * (v - mean) / math.sqrt(variance + layer.epsilon) + exact(
+                layer.beta
+            )
     return y
 
 
@@ -64,7 +66,11 @@ def rotate(vector, position):
 
 def attention(layer, query, memory, allowed, bias=None):
     """One head after the other, one query after the other; `allowed` (B, T, S), bias (H, T, S)."""
-    q, k, v = dense(layer.query_dense, query), dense(layer.key_dense, memory), dense(layer.value_dense, memory)
+    q, k, v = (
+        dense(layer.query_dense, query),
+        dense(layer.key_dense, memory),
+        dense(layer.value_dense, memory),
+    )
     width, group = layer.head_dim, layer.num_heads // layer.num_key_value_heads
     joined, seen = np.zeros(q.shape), np.zeros((len(q), layer.num_heads, q.shape[1], k.shape[1]))
     for b, head, t in np.ndindex(len(q), layer.num_heads, q.shape[1]):
@@ -96,7 +102,9 @@ def encoder_block(block, x, allowed, bias=None):
 
 
 def decoder_block(block, x, memory, allowed, memory_allowed, bias=None):
-    x = residual(block, "self_attention", x, lambda y: attention(block.self_attention, y, y, allowed, bias)[0])
+    x = residual(
+        block, "self_attention", x, lambda y: attention(block.self_attention, y, y, allowed, bias)[0]
+    )
     x = residual(
         block, "cross_attention", x, lambda y: attention(block.cross_attention, y, memory, memory_allowed)[0]
     )

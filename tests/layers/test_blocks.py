@@ -57,9 +57,7 @@ def test_decoder_block_whole_and_step_by_step(form):
     block = built(TransformerDecoderBlock(4, 24, **FORMS[form]), x.shape, memory.shape)
     expected = reference.decoder_block(block, x, memory, CAUSAL, SEEN[:, :4], bias[0, :, :, :4])
     mask = key_mask(MASK)
-    whole = block(
-        x, memory, attention_mask=causal_mask(4), memory_mask=mask, attention_bias=bias[..., :4]
-    )
+    whole = block(x, memory, attention_mask=causal_mask(4), memory_mask=mask, attention_bias=bias[..., :4])
     close(whole, expected)
 
     heads = block.self_attention.num_key_value_heads
@@ -107,7 +105,11 @@ def test_the_names_of_the_weights_stay():
     block = TransformerDecoderBlock(2, 16)
     block.build((None, None, 8), (None, None, 8))
     assert {w.path.split("/", 1)[1].rsplit("/", 1)[0] for w in block.weights} == {
-        *(f"{a}/{b}" for a in ("self_attention", "cross_attention") for b in ("query", "key", "value", "output")),
+        *(
+            f"{a}/{b}"
+            for a in ("self_attention", "cross_attention")
+            for b in ("query", "key", "value", "output")
+        ),
         *("feed_forward/inner", "feed_forward/outer"),
         *(f"{name}_norm" for name in ("self_attention", "cross_attention", "feed_forward")),
     }

@@ -43,7 +43,7 @@ def test_feed_forward_drops_after_the_gate():
     layer = built(FeedForward(400, "swiglu", dropout=0.5))
     layer.outer.kernel.assign(np.ones((400, 6)) / 400)
     still, dropped = array(layer(X)), array(layer(X, training=True))
-    assert 0 < np.abs(dropped - still).max()
+    assert np.abs(dropped - still).max() > 0
     np.testing.assert_array_equal(array(layer(X, training=False)), still)
 
 
@@ -93,7 +93,9 @@ def test_tagger_head():
     close(head(X), reference.dense(head, X))
 
 
-@pytest.mark.parametrize("head", [ClassifierHead(3, dropout=0.5), TaggerHead(3, dropout=0.5)], ids=lambda h: h.name)
+@pytest.mark.parametrize(
+    "head", [ClassifierHead(3, dropout=0.5), TaggerHead(3, dropout=0.5)], ids=lambda h: h.name
+)
 def test_heads_drop_in_training_only(head):
     built(head)
     arguments = (X, MASK) if isinstance(head, ClassifierHead) else (X,)

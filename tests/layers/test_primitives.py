@@ -7,7 +7,14 @@ import pytest
 from keras import ops
 from model_tools import array
 
-from zoo.layers.masks import causal_mask, key_mask, padding_mask, prefix_mask
+from zoo.layers.masks import (
+    cache_mask,
+    causal_mask,
+    key_mask,
+    padding_mask,
+    prefix_lm_mask,
+    sliding_window_mask,
+)
 from zoo.layers.portable import float32, mask_scores, put
 
 
@@ -54,9 +61,45 @@ def test_causal_mask():
     np.testing.assert_array_equal(mask[0, 0], np.tril(np.ones((4, 4), bool)))
 
 
-def test_prefix_mask_is_a_row_of_the_causal_mask():
+def test_cache_mask_is_a_row_of_the_causal_mask():
     for position in range(4):
         np.testing.assert_array_equal(
-            array(prefix_mask(4, ops.convert_to_tensor(position)))[0, 0, 0],
+            array(cache_mask(4, ops.convert_to_tensor(position)))[0, 0, 0],
             array(causal_mask(4))[0, 0, position],
+        )
+
+
+def seen(length, rule):
+    """A mask by asking for each pair of a query and a key."""
+    return np.array([[rule(query, key) for key in range(length)] for query in range(length)])
+
+
+def test_prefix_lm_mask():
+    mask = array(prefix_lm_mask(5, 3))
+    assert mask.shape == (1, 1, 5, 5)
+    np.testing.assert_array_equal(mask[0, 0], seen(5, lambda query, key: key < 3 or key <= query))
+
+
+def test_prefix_lm_mask_of_each_row():
+    mask = array(prefix_lm_mask(5, np.array([0, 2, 5])))
+    assert mask.shape == (3, 1, 5, 5)
+    for row, prefix in zip(mask[:, 0], (0, 2, 5), strict=True):
+        np.testing.assert_array_equal(row, seen(5, lambda query, key, p=prefix: key < p or key <= query))
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 9])
+def test_sliding_window_mask(width):
+    causal, both = (array(sliding_window_mask(6, width, causal=c)) for c in (True, False))
+    assert causal.shape == both.shape == (1, 1, 6, 6)
+    np.testing.assert_array_equal(causal[0, 0], seen(6, lambda query, key: 0 <= query - key < width))
+    np.testing.assert_array_equal(both[0, 0], seen(6, lambda query, key: abs(query - key) < width))
+
+
+def test_masks_are_combined_with_and():
+    tokens = np.array([[1, 1, 1, 0], [1, 0, 0, 0]], bool)
+    mask = array(sliding_window_mask(4, 2) & key_mask(tokens))
+    assert mask.shape == (2, 1, 4, 4)
+    for row, real in zip(mask[:, 0], tokens, strict=True):
+        np.testing.assert_array_equal(
+            row, seen(4, lambda query, key, r=real: 0 <= query - key < 2 and r[key])
         )

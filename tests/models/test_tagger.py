@@ -121,8 +121,7 @@ def test_losses():
         make().make_loss(0.1)
 
 
-@pytest.mark.parametrize("crf", [True, False])
-def test_learns_what_only_spelling_and_neighbours_tell(crf):
+def test_learns_what_only_spelling_and_neighbours_tell():
     """All words are unknown; capitals are tag 1, what stands behind one is 2, all else is 0."""
     keras.utils.set_random_seed(0)
     rows = [["a", "B", "c", "d"], ["E", "f", "g"], ["h", "i", "J", "k", "l"], ["m", "N", "o"]]
@@ -133,7 +132,7 @@ def test_learns_what_only_spelling_and_neighbours_tell(crf):
         for t, word in enumerate(row):
             labels[b, t] = 1 if word.isupper() else 2 if t and row[t - 1].isupper() else 0
     light = dict(cell="simple_rnn", bidirectional=False)  # less to trace
-    model = RNNTagger(**{**KEYWORDS, **light, "crf": crf}).build_from_ids()
+    model = RNNTagger(**{**KEYWORDS, **light}).build_from_ids()
     model.compile(keras.optimizers.Adam(0.03), model.make_loss(), jit_compile=False)
     model.fit(inputs, labels, epochs=40, batch_size=4, verbose=0)
     tags = array(model.best_tags(model(inputs)))

@@ -13,10 +13,12 @@ from zoo.layers.crf import CRF
 from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.feed_forward import FeedForward
 from zoo.layers.heads import ClassifierHead, LanguageModelHead, MaskedLMHead, TaggerHead
+from zoo.layers.dot_product import ScaledDotProductAttention
 from zoo.layers.multi_head import MultiHeadAttention
 from zoo.layers.normalization import LayerNormalization, MaskedBatchNormalization, RMSNormalization
 from zoo.layers.pooling import MaskedPooling
-from zoo.layers.positions import SinusoidalPositionalEncoding
+from zoo.layers.positions import LearnedPositionalEncoding, SinusoidalPositionalEncoding
+from zoo.layers.relative_positions import ALiBi, RotaryEmbedding, T5RelativeBias
 
 __all__ = [
     "SimpleRNNCell",
@@ -41,7 +43,12 @@ __all__ = [
     "MaskedPooling",
     "MultiHeadAttention",
     "RMSNormalization",
+    "ScaledDotProductAttention",
     "SinusoidalPositionalEncoding",
+    "LearnedPositionalEncoding",
+    "RotaryEmbedding",
+    "ALiBi",
+    "T5RelativeBias",
     "TaggerHead",
     "TiedEmbedding",
     "TransformerDecoderBlock",

@@ -16,6 +16,8 @@ class ProjectedCell:
 
     gate_names: tuple[str, ...] = ()
     state_names: tuple[str, ...] = ("hidden",)
+    draws = True
+    """Whether dropout masks may be drawn; the layer says no when it is not training."""
 
     def call(self, inputs, states, training=False):
         """As Keras's cells: one step from inputs (B, E)."""
@@ -45,6 +47,12 @@ class ProjectedCell:
     def recurrent_masks(self, h, training):
         """Recurrent dropout: None, a mask (B, U), or one for each gate (so Keras does it if there are gates)."""
         return self.get_recurrent_dropout_mask(h) if training and self.recurrent_dropout else None
+
+    def get_dropout_mask(self, step_input):
+        return super().get_dropout_mask(step_input) if self.draws else None
+
+    def get_recurrent_dropout_mask(self, step_input):
+        return super().get_recurrent_dropout_mask(step_input) if self.draws else None
 
     @property
     def input_bias(self):

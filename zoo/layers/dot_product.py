@@ -52,10 +52,8 @@ class ScaledDotProductAttention(keras.layers.Layer):
         chunks: Rabe and Staats 2021, arXiv:2112.05682
     """
 
-    def __init__(
-        self, dropout: float = 0.0, scale: bool = True, query_chunk: int | None = None, **kwargs
-    ):
-        super().__init__(**kwargs)
+    def __init__(self, dropout: float = 0.0, scale: bool = True, query_chunk: int | None = None, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the bias stays in the precision it comes in
         if query_chunk is not None and query_chunk < 1:
             raise ValueError(f"query_chunk must be positive, not {query_chunk}")
         self.dropout, self.scale, self.query_chunk = dropout, scale, query_chunk
@@ -77,6 +75,7 @@ class ScaledDotProductAttention(keras.layers.Layer):
         training=None,
         return_attention_scores=False,
     ):
+        queries, keys, values = (ops.cast(x, self.compute_dtype) for x in (queries, keys, values))
         if self.scale:
             queries = queries * queries.shape[-1] ** -0.5
         # Drawn here, not where it is used: what is computed again must drop the same weights again.
@@ -145,7 +144,9 @@ class ScaledDotProductAttention(keras.layers.Layer):
             def part(queries, keys, values, bias=None):  # gradients reach what is an argument, all floats
                 return self._attend(queries, keys, values, here.get("mask"), bias, own_seed)[0]
 
-            return keras.remat(part)(here["queries"], keys, values, *([here["bias"]] if "bias" in here else ()))
+            return keras.remat(part)(
+                here["queries"], keys, values, *([here["bias"]] if "bias" in here else ())
+            )
 
         parts = ops.transpose(ops.map(attend, moving), (1, 2, 0, 3, 4))  # (B, H, count, chunk, K)
         return ops.reshape(parts, (*shape[:2], count * chunk, parts.shape[-1]))[:, :, :length]

@@ -47,9 +47,7 @@ class FeedForward(keras.layers.Layer):
     def build(self, input_shape):
         dtype = self.dtype_policy
         function = GATED.get(self.activation, self.activation)
-        self.inner = keras.layers.Dense(
-            self.intermediate_dim, activation=function, name="inner", dtype=dtype
-        )
+        self.inner = keras.layers.Dense(self.intermediate_dim, activation=function, name="inner", dtype=dtype)
         self.gate = None
         if self.activation in GATED:
             self.gate = keras.layers.Dense(self.intermediate_dim, name="gate", dtype=dtype)

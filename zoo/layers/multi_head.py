@@ -63,7 +63,7 @@ class MultiHeadAttention(keras.layers.Layer):
         query_chunk: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the bias stays in the precision it comes in
         self.num_heads, self.dropout = num_heads, dropout
         self.num_key_value_heads = num_key_value_heads or num_heads
         self.rotary, self.query_chunk = rotary, query_chunk
@@ -145,7 +145,9 @@ class MultiHeadAttention(keras.layers.Layer):
             return_attention_scores=return_attention_scores,
         )
         read, scores = read if return_attention_scores else (read, None)
-        joined = ops.reshape(ops.transpose(read, (0, 2, 1, 3)), (batch, length, self.num_heads * self.head_dim))
+        joined = ops.reshape(
+            ops.transpose(read, (0, 2, 1, 3)), (batch, length, self.num_heads * self.head_dim)
+        )
         output = self.output_dense(joined)
         return (output, scores) if return_attention_scores else output
 

@@ -105,7 +105,7 @@ class LearnedPositionalEncoding(keras.layers.Layer):
         width, length = inputs.shape[-1], ops.shape(inputs)[1]
         if isinstance(length, int):
             self.check(length + start if isinstance(start, int) else length)
-        rows = ops.slice(self.table, (start, 0), (length, width))
+        rows = ops.slice(ops.convert_to_tensor(self.table), (start, 0), (length, width))
         return inputs + ops.cast(ops.expand_dims(rows, 0), inputs.dtype)
 
     def check(self, length: int):

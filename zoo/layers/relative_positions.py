@@ -103,9 +103,9 @@ class ALiBi(keras.layers.Layer):
         pass
 
     def call(self, query_positions, key_positions):
-        distance = ops.cast(ops.abs(_relative(query_positions, key_positions)), "float32")
+        nearness = ops.cast(-ops.abs(_relative(query_positions, key_positions)), "float32")
         slopes = np.reshape(np.array(self.slopes(), "float32"), (1, -1, 1, 1))
-        return -ops.convert_to_tensor(slopes) * distance
+        return ops.convert_to_tensor(slopes) * nearness
 
     def slopes(self) -> list[float]:
         power = 2 ** int(math.log2(self.num_heads))

@@ -46,6 +46,14 @@ class ProjectedRNN(keras.layers.RNN):
     def __init__(self, cell, **kwargs):
         super().__init__(self.cell_class(**arguments_of(cell)), **kwargs)
 
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        # Keras draws masks even if nothing will be dropped; but a graph for inference must not move a seed.
+        self.cell.draws = bool(training)
+        try:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        finally:
+            self.cell.draws = True
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
         def step(projected, states):
             return self.cell.step(projected, states, training)

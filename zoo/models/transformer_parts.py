@@ -56,7 +56,5 @@ def read(blocks, x, mask, bias_layer, training):
     """A stack of encoder blocks over embeddings x (B, S, D), of which mask (B, S) says the tokens."""
     bias = bias_of_sequence(bias_layer, ops.shape(x)[1])
     for block in blocks:
-        x = block(
-            x, attention_mask=key_mask(mask), attention_bias=bias, padding_mask=mask, training=training
-        )
+        x = block(x, attention_mask=key_mask(mask), attention_bias=bias, padding_mask=mask, training=training)
     return x

@@ -5,6 +5,7 @@ resolved.yaml   the recipe with every default tensorboard/    the same for Tenso
 env.json        versions, device, XLA, data   samples/        answers at each validation
 tokenizer/      labels.json (classifiers)     checkpoints/    best and last weights
 state/          everything the next step needs                eval/  figures of `zoo eval`
+code/           copies of the Python files that the recipe imports
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class RunFolder:
         self.best = self.path / "checkpoints" / "best.weights.h5"
         self.last = self.path / "checkpoints" / "last.weights.h5"
         self.evaluations = self.path / "eval"
+        self.code = self.path / "code"
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -83,7 +85,7 @@ class RunFolder:
             self._remove([self.tokenizer, self.labels, self.metrics, self.samples, self.path / "tensorboard"])
         try:
             (self.path / "recipe.yaml").write_text(loaded.text, encoding="utf-8")
-            self.resolved.write_text(dump_recipe(loaded.recipe), encoding="utf-8")
+            self.resolved.write_text(dump_recipe(self._with_own_code(loaded.recipe)), encoding="utf-8")
         except OSError as error:
             raise self._unwritable(error) from error
         return self.state.exists()
@@ -118,9 +120,30 @@ class RunFolder:
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(f"{self.path}: cannot be written ({error.strerror}); name another with --run")
 
+    def _with_own_code(self, recipe):
+        """The recipe with copies of its imports in this folder, which can then be moved as a whole."""
+        names = [path.name for path in recipe.imports]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UserError(f"imports: two files are called {', '.join(twice)}: rename one")
+        for path in recipe.imports:
+            self.code.mkdir(exist_ok=True)
+            copy = self.code / path.name
+            if path.resolve() != copy.resolve():
+                shutil.copyfile(path, copy)
+        return recipe.model_copy(update={"imports": [Path(self.code.name, name) for name in names]})
+
+    def _same_code(self, path: Path) -> bool:
+        copy = self.code / path.name
+        return copy.is_file() and copy.read_bytes() == path.read_bytes()
+
     def _check_same(self, loaded: LoadedRecipe) -> None:
-        earlier = load_recipe(self.resolved).recipe
-        changes = [
+        imports = loaded.recipe.imports
+        # What the user allowed to run is compared byte by byte with what the run was begun with, which is not run.
+        changes = [f"imports: {path.name} has changed" for path in imports if not self._same_code(path)]
+        same = [f"imports={json.dumps([str(path) for path in imports])}"] if imports else []
+        earlier = load_recipe(self.resolved, same, allow_code=bool(imports)).recipe
+        changes += [
             change
             for change in diff_recipes(earlier, loaded.recipe)
             if not any(change.startswith((f"{key}:", f"{key}.")) for key in MAY_CHANGE)
