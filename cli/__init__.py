@@ -24,7 +24,7 @@ COMMANDS = {
     "predict": "Answer texts with a run, saved model or .tflite file.",
     "generate": "Let a language model go on from a prompt.",
     "export": "Write a SavedModel or TFLite file and check its answers.",
-    "test": "Check a recipe's model, or layers of your own, for what all promise.",
+    "test": "Check that a model or layer of yours keeps its promises.",
     "doctor": "Check this machine: versions, devices, XLA, export.",
 }
 """Each lives in the module of its name and is called `command` there."""

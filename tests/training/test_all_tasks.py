@@ -92,23 +92,20 @@ def test_the_lowest_perplexity_is_the_best(tmp_path) -> None:
     assert outcome.progress.best == min(found) and len(found) == 3
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.5])
-def test_what_batch_norm_remembers_is_kept(ema, tmp_path) -> None:
-    """Moving means are no trainable weights: they stand in the state, and in best and last, as they are."""
-    recipe, run = tiny.transformer(tmp_path), tmp_path / "run"
-    options = ("model.normalization=batch", f"train.ema={ema}", "train.steps=4", "train.validate_every=2")
-    tiny.train(recipe, run, *options)
+def test_what_batch_norm_remembers_is_kept(tmp_path) -> None:
+    """Moving means are no trainable weights: they stand in the state, and beside averaged weights, as they are."""
+    recipe, run, parts = tiny.classifier(tmp_path), tmp_path / "run", tmp_path / "parts"
+    model = "name: transformer_classifier, num_layers: 1, hidden_dim: 8, intermediate_dim: 8, num_heads: 2"
+    options = (f"model={{{model}, normalization: batch}}", "train.ema=0.5", "train.validate_every=2")
+    tiny.train(recipe, run, *options, "train.steps=4")
     task = load(run, "last")
     moving = [v for v in task.model.non_trainable_variables if "moving" in v.path]
-    assert moving and not all(
-        np.array_equal(v.numpy(), np.zeros(v.shape)) for v in moving if "mean" in v.path
-    )
+    assert moving and all(v.numpy().any() for v in moving)
     for variable, value in zip(task.model.variables, state(run), strict=False):
         if "moving" in variable.path:
             np.testing.assert_array_equal(variable.numpy(), value)
-    parts = tmp_path / "parts"
-    tiny.train(recipe, parts, *options[:2], "train.steps=2", options[3])
-    tiny.train(recipe, parts, *options)
+    tiny.train(recipe, parts, *options, "train.steps=2")
+    tiny.train(recipe, parts, *options, "train.steps=4")
     assert same_state(parts, run)
 
 

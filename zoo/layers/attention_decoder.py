@@ -23,8 +23,8 @@ class AttentionCell(keras.layers.Layer):
     `a_t = tanh(W_c [c_t; h_t])`; it says a_t, the attentional vector. Without input feeding, C = 0.
 
     The product `x_t W + b` comes in ready made (`recurrent.cell.project`): `AttentionDecoder` computes it for
-    all steps at once. The memory is no argument: a loop's body closes over it, which is twice as fast as
-    to hand it from step to step.
+    all steps at once. The memory is no argument: a loop's body closes over it, which costs less than to hand
+    it from step to step.
 
     Args:
         units: width U of the state.

@@ -88,7 +88,7 @@ class Bidirectional(keras.layers.Layer):
             forward, backward = forward[0], backward[0]
         if self.return_sequences:
             backward = ops.flip(backward, axis=1)
-        output = MERGE[self.merge_mode](forward, backward)
+        output = MERGE[self.merge_mode](*(ops.cast(y, self.compute_dtype) for y in (forward, backward)))
         if not states:
             return output
         return (*output, *states) if self.merge_mode is None else (output, *states)

@@ -132,7 +132,7 @@ class ScaledDotProductAttention(keras.layers.Layer):
             if x is not None:
                 x = ops.convert_to_tensor(x)
                 x = ops.reshape(x, (1,) * (4 - len(x.shape)) + tuple(ops.shape(x)))
-                if x.shape[2] == 1:
+                if x.shape[2] == 1:  # one row for all queries; an axis of unknown length holds a row for each
                     common[name] = x
                 else:
                     moving[name] = stacked(x)
