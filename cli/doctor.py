@@ -71,8 +71,10 @@ def lstm() -> str:
     import keras
     import numpy as np
 
+    from zoo.layers import LSTM
+
     layers = keras.layers
-    model = keras.Sequential([layers.Embedding(10, 8, mask_zero=True), layers.LSTM(8), layers.Dense(1)])
+    model = keras.Sequential([layers.Embedding(10, 8, mask_zero=True), LSTM(8), layers.Dense(1)])
     model.compile(optimizer="adam", loss="mse")
     ids = np.array([[1, 2, 3, 0], [4, 0, 0, 0]])
     first, *_, last = [float(model.train_on_batch(ids, np.ones((2, 1)))) for _ in range(5)]
@@ -84,10 +86,11 @@ def attention() -> str:
     """Changing a target token changes no logits before it, with dropout in the model."""
     import numpy as np
 
+    from zoo.config.transformer import Transformer as Section
     from zoo.models import Transformer
 
-    model = Transformer(
-        vocabulary_size=20,
+    section = Section(
+        name="transformer",
         num_encoder_layers=1,
         num_decoder_layers=2,
         hidden_dim=16,
@@ -95,9 +98,8 @@ def attention() -> str:
         num_heads=2,
         dropout=0.1,
         attention_dropout=0.1,
-        activation="relu",
-        normalize_first=True,
-    ).build_from_ids()
+    )
+    model = Transformer(vocabulary_size=20, **section.model_dump(exclude={"name"})).build_from_ids()
     source, target = np.array([[4, 5, 6, 3]]), np.array([[2, 7, 8, 9]])
     changed = target.copy()
     changed[0, 2] = 15

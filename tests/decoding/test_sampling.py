@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from keras import ops
-from model_tools import array
+from model_tools import array, randomize
 from toy import BOS, EOS, PAD, Toy, trimmed
 
 from zoo.compile import jit
+from zoo.config.rnn import RNNLanguageModel
 from zoo.decoding.sampling import choose, join, sample
+from zoo.registry import resolve
 
 LENGTH = 9
 PROMPTS = np.array([[4, 5, 6, 5], [6, 4, 0, 0], [5, 0, 0, 0], [0, 0, 0, 0]], "int32")
@@ -222,6 +224,34 @@ def test_compiled_draws_the_same(temperature, top_k, top_p, xla) -> None:
     inputs = {"token_ids": ops.convert_to_tensor(PROMPTS), "uniforms": ops.convert_to_tensor(numbers)}
     expected = join(PROMPTS, drawn(model, PROMPTS, numbers, temperature, top_k, top_p))
     np.testing.assert_array_equal(array(compiled(inputs)), array(expected))
+
+
+def test_a_real_model_with_its_states_draws_the_same_under_xla() -> None:
+    """And the same as a loop that reads the whole text anew for each token."""
+    model = small_language_model()
+    numbers = uniforms(4, seed=2)
+
+    def function(inputs):
+        return sample(model, inputs["token_ids"], inputs["uniforms"], LENGTH, 0.9, None, 0.95)
+
+    compiled = jit(
+        function, model.variables, {"token_ids": (2, "int32"), "uniforms": (2, "float32")}, xla=True
+    )
+    found = array(compiled({"token_ids": PROMPTS, "uniforms": numbers}))
+    np.testing.assert_array_equal(found, drawn(model, PROMPTS, numbers, 0.9, None, 0.95))
+    for prompt, answer, row in zip(PROMPTS, found, numbers, strict=True):
+        tokens = [int(i) for i in prompt if i != PAD] or [BOS]
+        for token, number in zip(trimmed(answer), row, strict=False):
+            logits = array(model({"token_ids": np.array([tokens], "int32")}))[:, -1]
+            assert token == array(choose(logits, np.array([number]), 0.9, None, 0.95))[0]
+            tokens.append(token)
+    assert len({trimmed(answer) for answer in found}) == 4
+
+
+def small_language_model():
+    section = RNNLanguageModel(name="rnn_language_model", embedding_dim=6, units=8, num_layers=2)
+    model = resolve("model", section.name)(vocabulary_size=13, **section.model_dump(exclude={"name"}))
+    return randomize(model.build_from_ids(), seed=4)
 
 
 @pytest.mark.parametrize("token_ids", [[[4, 5, 6]], [[4]], [[0]]])

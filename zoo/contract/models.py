@@ -196,8 +196,7 @@ def sends_gradients_everywhere(case: Case) -> None:
     still = [
         w.path
         for w, old in zip(model.trainable_variables, before, strict=True)
-        # Softmax does not see what a key's bias adds to every score.
-        if np.array_equal(array(w), old) and not w.path.endswith("key/bias")
+        if np.array_equal(array(w), old) and not _makes_no_difference(case, w.path)
     ]
     assert not still, f"no gradient reaches {', '.join(still)}"
 
@@ -234,6 +233,13 @@ def _changed_at_each_place(ids: np.ndarray) -> np.ndarray:
     length = ids.shape[1]
     here = np.eye(length, dtype=bool).reshape(length, length, *[1] * (ids.ndim - 2))
     return np.where(here, 1, ids).astype("int32")
+
+
+def _makes_no_difference(case: Case, path: str) -> bool:
+    """Biases that cancel: softmax does not see what a key's bias adds to every score, and batch normalisation
+    takes away again what a bias before it adds to every token."""
+    before_norm = ("value/bias", "output/bias") if case.keywords.get("normalization") == "batch" else ()
+    return path.endswith(("key/bias", *before_norm))
 
 
 def _shorten(case: Case, inputs: dict, row: int, length: int) -> None:

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from zoo.layers.attention import memory_attention
-from zoo.layers.rnn import recurrent_layer
+from zoo.layers.rnn import read_once, recurrent_layer
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -252,7 +252,8 @@ class AttentionDecoder(keras.layers.Layer):
         with _Looking(cell, keys, memory, memory_mask, return_alignments):
             if training:
                 cell.recurrent.cell.recurrent_masks(states[0], training)  # drawn once, before the loop
-            outputs = self.rnn(projected, initial_state=states, training=training)
+            with read_once(cell):
+                outputs = self.rnn(projected, initial_state=states, training=training)
         if return_alignments:
             return outputs[..., : cell.output_size], outputs[..., cell.output_size :]
         return outputs
