@@ -17,17 +17,32 @@ KINDS = ("recipes", "models", "layers", "datasets", "saved")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(kind: str | None, as_json: bool) -> None:
     """List recipes, models, layers, data sets or saved models; without KIND, all of them."""
-    if kind:
+    if kind == "recipes" and output.is_terminal() and not as_json:
+        _recipes_by_task()
+    elif kind:
         output.table(rows(kind), ("name", "description"), as_json)
     elif as_json:
         output.print_json({kind: rows(kind) for kind in KINDS})
     elif output.is_terminal():
         for kind in KINDS:
-            output.table(rows(kind), ("name", "description"), title=kind)
+            if kind == "recipes":
+                _recipes_by_task()
+            else:
+                output.table(rows(kind), ("name", "description"), title=kind)
             click.echo()
     else:
         everything = [{"kind": kind, **row} for kind in KINDS for row in rows(kind)]
         output.table(everything, ("name", "kind", "description"))
+
+
+def _recipes_by_task() -> None:
+    """A table for each task, so that what does the same stands together."""
+    everything = rows("recipes")
+    for number, task in enumerate(dict.fromkeys(row["name"].split("/")[0] for row in everything)):
+        if number:
+            click.echo()
+        these = [row for row in everything if row["name"].startswith(f"{task}/")]
+        output.table(these, ("name", "description"), title=f"recipes, {task.replace('_', ' ')}")
 
 
 def rows(kind: str) -> list[dict[str, str]]:

@@ -111,7 +111,7 @@ def test_ties_go_to_the_first(xla):
 
 LENGTH, BEAMS, PENALTY = 8, 3, 0.6
 # Weights with which the answers differ in words and length; a test below sees to it.
-WEIGHTS = {"rnn_seq2seq": dict(seed=6, spread=1.0), "transformer": dict(seed=4)}
+WEIGHTS = {"rnn_seq2seq": dict(seed=6, spread=1.0), "transformer": dict(seed=1)}
 
 
 @pytest.fixture(scope="module", params=WEIGHTS)

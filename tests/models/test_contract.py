@@ -48,7 +48,7 @@ def test_promises(name, subtests):
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
-def test_promises_of_every_choice(name, subtests):
+def test_masks_of_every_choice(name, subtests):
     for variant in other_choices(name):
         for check in checks_of(variant):
             if check in QUICK:
@@ -68,12 +68,22 @@ def test_all_promises_of_every_choice(name, subtests):
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_a_fresh_process_gives_the_same_outputs(backend, tmp_path):
-    """One process for all models and choices: their weights are read from a file, so saving is tested too."""
+    """One process for all models: their weights are read from a file, so saving is tested too."""
+    compare_elsewhere(backend, tmp_path, lambda name: [small(name)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_fresh_process_gives_the_same_outputs_for_every_choice(backend, tmp_path):
+    compare_elsewhere(backend, tmp_path, other_choices)
+
+
+def compare_elsewhere(backend, tmp_path, cases_of):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     expected, asked = {}, {}
     for name in registry.MODELS:
-        for number, made in enumerate([small(name), *other_choices(name)]):
+        for number, made in enumerate(cases_of(name)):
             key = f"{name}-{number}"
             model, inputs = made.make(spread=0.4), made.inputs()
             inputs[made.first_input][1, 3:] = PAD
