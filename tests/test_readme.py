@@ -43,6 +43,15 @@ def test_the_python_of_the_readme_runs() -> None:
     assert names["model"].translate(["3 mars 2021"]) == ["2021-03-03"]
 
 
+def test_the_gates_of_the_readme_are_there() -> None:
+    (code,) = (block for block in blocks(ROOT / "README.md", "python") if "LSTM" in block)
+    names: dict = {}
+    exec(code, names)
+    assert {gate: tuple(x.shape) for gate, x in names["gates"].items()} == {
+        gate: (1, 3, 4) for gate in ("input", "forget", "candidate", "output", "hidden", "cell")
+    }
+
+
 def test_every_command_of_the_readme_exists() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^|[`$ ])zoo ([a-z]+)\b", text, re.MULTILINE))

@@ -67,9 +67,10 @@ class ProjectedRNN(keras.layers.RNN):
 
         In the order of reading, that is reversed with go_backwards. A masked step repeats the one before.
         """
+        sequences = ops.convert_to_tensor(sequences)
         if not self.built:
             self.build(sequences.shape)
-        projected = self.cell.project(ops.convert_to_tensor(sequences))
+        projected = self.cell.project(sequences)
         mask = None if mask is None else ops.convert_to_tensor(mask, "bool")
         states = self.get_initial_state(ops.shape(projected)[0]) if initial_state is None else initial_state
         states = states if isinstance(states, (list, tuple)) else [states]
