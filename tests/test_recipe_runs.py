@@ -19,7 +19,7 @@ GENERATED = ("dates", "numbers")
 @pytest.fixture(scope="module", autouse=True)
 def data(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_DATA", str(small_data.write(tmp_path_factory.mktemp("data"))))
+        patch.setenv("ZOO_DATA", str(small_data.write(tmp_path_factory.mktemp("data"), rows=160)))
         patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -35,7 +35,7 @@ def made_small(name: str, steps: int) -> list[str]:
         "train.batch_tokens": max(128, recipe.data.max_length),
         "train.warmup": 0,
         "train.xla": "false",
-        "train.samples": 1,
+        "train.samples": 0,
     }
     if recipe.data.name in GENERATED:
         overrides |= {"data.train": 200, "data.val": 16, "data.test": 8}
@@ -43,9 +43,9 @@ def made_small(name: str, steps: int) -> list[str]:
         overrides["tokenizer.vocabulary_size"] = 340
     for key, value in SMALL.items():
         if key != "max_sequence_length" and getattr(recipe.model, key, None) is not None:
-            overrides[f"model.{key}"] = value
+            overrides[f"model.{key}"] = 1 if key.endswith("_layers") else value
     if recipe.task in ("translation", "language_modeling"):
-        overrides["decode.max_length"] = 8
+        overrides["decode.max_length"] = 4
     return [f"{key}={value}" for key, value in overrides.items()]
 
 

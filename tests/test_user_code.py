@@ -144,7 +144,8 @@ def test_broken_promises_are_named(own):
     assert result.exit_code == 2
     for told in (
         "leaky: ignores padding: seven more paddings change the outputs",
-        "leaky: sends gradients everywhere: no gradient reaches leaky/unused/kernel",
+        "leaky: sends gradients everywhere: no gradient reaches leaky",
+        "/unused/kernel",
     ):
         assert told in result.output
     assert "Traceback" not in result.output
