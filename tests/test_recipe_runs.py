@@ -6,6 +6,7 @@ import json
 
 import pytest
 import small_data
+import tensorflow as tf
 import tiny
 
 from zoo import hub
@@ -49,8 +50,16 @@ def made_small(name: str, steps: int) -> list[str]:
     return [f"{key}={value}" for key, value in overrides.items()]
 
 
+@pytest.fixture
+def quickly(name):
+    """Tracing a graph takes many times what three steps take, but of loops; the longer runs below are traced."""
+    tf.config.run_functions_eagerly(not hasattr(load_recipe(name).recipe.model, "cell"))
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_three_steps(name, tmp_path):
+def test_three_steps(name, tmp_path, quickly):
     outcome, said = tiny.train(name, tmp_path / "run", *made_small(name, 3))
     assert outcome.progress.step == 3
     assert outcome.progress.best is not None, said

@@ -37,6 +37,7 @@ def classifier(**changes):
     return case("transformer_classifier", TransformerClassifier, ClassifierSection, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", TOGETHER, ids=lambda changes: changes["positions"])
 def test_choices_together(changes):
     made = translator(**changes)
