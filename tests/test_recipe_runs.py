@@ -81,9 +81,10 @@ FAMILIES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_three_hundred_steps(name, tmp_path):
-    """The validation loss falls: on the stand-ins, which show every word in 300 steps."""
+    """The validation loss falls, from step 100 over 200 to 300, on the stand-ins and with widths of 6 to 12."""
     overrides = [*made_small(name, 300), "train.validate_every=100", "train.learning_rate=0.005"]
     tiny.train(name, tmp_path / "run", *overrides)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     losses = [line["val_loss"] for line in map(json.loads, lines) if "val_loss" in line]
-    assert losses[-1] < 0.8 * losses[0], losses
+    assert losses == sorted(losses, reverse=True), losses
+    assert losses[-1] < 0.92 * losses[0], losses
