@@ -190,7 +190,9 @@ def learns_with_fit(case: Case) -> None:
 def sends_gradients_everywhere(case: Case) -> None:
     """One step of plain gradient descent moves every weight."""
     model, inputs = case.make(spread=0.4), case.inputs(batch=6)
-    model.compile(keras.optimizers.SGD(1.0), model.make_loss(), run_eagerly=True)  # one step: nothing to trace
+    model.compile(
+        keras.optimizers.SGD(1.0), model.make_loss(), run_eagerly=True
+    )  # one step: nothing to trace
     before = [array(w) for w in model.trainable_variables]
     model.train_on_batch(inputs, case.labels(inputs))
     still = [
