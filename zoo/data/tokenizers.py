@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # pydantic is not needed to read text: an exported model runs
     from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
+MASK = -1
+"""The id of a hidden token: no piece of any vocabulary, for the models have a vector of its own for it."""
 MODEL_FILE, INFO_FILE = "tokenizer.model", "tokenizer.json"
 
 # SentencePiece silently leaves out lines above max_sentence_length and lines with these two characters, and

@@ -8,6 +8,7 @@ them, so that nothing has to travel beside the ids. Padding is 0, on the right.
 | `Classifier` | token_ids (B, S) | logits (B, C) |
 | `Tagger` | token_ids (B, S), character_ids (B, S, W) | scores, see `Tagger` |
 | `LanguageModel` | token_ids (B, T) | logits (B, T, V) of the token after each |
+| `MaskedLanguageModel` | token_ids (B, S), places (B, K), order (B, S) | logits (B, K, V) of hidden tokens |
 | `Seq2Seq` | encoder_token_ids (B, S), decoder_token_ids (B, T) | logits (B, T, V) |
 
 What writes text (`LanguageModel`, `Seq2Seq`) has three methods for decoding, which give the same
@@ -88,6 +89,27 @@ class LanguageModel(ZooModel):
 
     def step(self, token, position, cache, memory):
         raise NotImplementedError
+
+
+class MaskedLanguageModel(ZooModel):
+    """Text with hidden tokens -> logits of the hidden ones; a text encoder that is trained without labels.
+
+    K places of each text are asked for, always as many, so that the dear output layer sees no others:
+
+    - `places` (B, K): where they stand in the text; what only fills the row up is 0 and has no label.
+    - `token_ids` (B, S): the text, `MASK` at each place that nobody knows. Of a model that asks by an order
+      (`objective = "permutation"`) training gives the ids themselves even at the places that are asked for.
+    - `order` (B, S): 0 of all that is known from the beginning; the others are asked for in rising order, each
+      seeing those before it. Equal numbers do not see each other, a place never sees itself. Where nothing is
+      factorised (BERT, and a text to be filled in) it is 1 at each hidden place, and may be left unread.
+
+    Its encoder is called `encoder` and is a `TextEncoder`, so that others can begin from it.
+    """
+
+    task = "masked_language_modeling"
+    objective = "masking"
+    """How training hides: "masking" (ids are replaced) or "permutation" (an order says who sees whom)."""
+    input_ranks = {"token_ids": 2, "places": 2, "order": 2}
 
 
 class Seq2Seq(ZooModel):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from zoo.layers.blocks import TransformerEncoderBlock
 from zoo.layers.heads import ClassifierHead
 from zoo.layers.masks import padding_mask
-from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.base import Classifier
-from zoo.models.transformer_parts import added_positions, position_bias, read
+from zoo.models.text_encoder import TextEncoder
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -84,52 +82,30 @@ class TransformerClassifier(Classifier):
             pooling=pooling,
             **kwargs,
         )
-        dtype = self.dtype_policy
-        self.embedding = keras.layers.Embedding(
-            vocabulary_size,
-            hidden_dim,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=hidden_dim**-0.5),
-            name="embedding",
-            dtype=dtype,
+        self.encoder = TextEncoder(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            positions=positions,
+            max_sequence_length=max_sequence_length,
+            normalization=normalization,
+            normalize_first=normalize_first,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            name="encoder",
+            dtype=self.dtype_policy,
         )
-        self.scale = hidden_dim**0.5
-        self.positions = added_positions(positions, max_sequence_length, dtype)
-        self.encoder_bias = position_bias(positions, num_heads, "encoder", dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
-        self.encoder = [
-            TransformerEncoderBlock(
-                num_heads=num_heads,
-                intermediate_dim=intermediate_dim,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                activation=activation,
-                normalize_first=normalize_first,
-                normalization=normalization,
-                num_key_value_heads=num_key_value_heads,
-                rotary=positions == "rotary",
-                name=f"encoder_{i}",
-                dtype=dtype,
-            )
-            for i in range(num_layers)
-        ]
-        self.final_norm = None
-        if normalize_first:
-            self.final_norm = normalization_layer(normalization, name="encoder_norm", dtype=dtype)
-        self.head = ClassifierHead(num_classes, pooling, dropout, name="head", dtype=dtype)
+        self.head = ClassifierHead(num_classes, pooling, dropout, name="head", dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        shape = (None, None, self.embedding.output_dim)
-        self.embedding.build((None, None))
-        for layer in (self.positions, self.encoder_bias, *self.encoder, self.final_norm, self.head):
-            if layer is not None:
-                layer.build(shape)
+        self.encoder.build()
+        self.head.build((None, None, self.encoder.hidden_dim))
 
     def call(self, inputs, training=None):
-        mask = padding_mask(inputs["token_ids"])
-        x = self.embedding(inputs["token_ids"]) * self.scale
-        if self.positions is not None:
-            x = self.positions(x)
-        x = read(self.encoder, self.dropout(x, training=training), mask, self.encoder_bias, training)
-        if self.final_norm is not None:
-            x = normalize(self.final_norm, x, mask, training)
-        return self.head(x, mask, training=training)
+        token_ids = inputs["token_ids"]
+        x = self.encoder(token_ids, training=training)
+        return self.head(x, padding_mask(token_ids), training=training)
