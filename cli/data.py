@@ -170,6 +170,7 @@ SAMPLES = {
     "classification": lambda *given: _pairs(*given, two_sided=False),
     "tagging": _tagged,
     "language_modeling": _lines,
+    "masked_language_modeling": _lines,
 }
 
 

@@ -23,6 +23,7 @@ MODELS = {
     "transformer": "zoo.models.transformer:Transformer",
     "transformer_classifier": "zoo.models.transformer_classifier:TransformerClassifier",
     "textcnn": "zoo.models.textcnn:TextCNN",
+    "bert": "zoo.models.bert:Bert",
 }
 
 DATASETS = {

@@ -14,6 +14,7 @@ LABELS = ["bad", "good", "中性"]
 
 DATA = {
     "language_modeling": "tinyshakespeare",
+    "masked_language_modeling": "tinyshakespeare",
     "classification": "sst2",
     "tagging": "ud_ewt",
     "translation": "dates",
@@ -71,6 +72,7 @@ def _variants():
         "transformer_classifier swiglu",
         {**ATTENTIVE, "num_layers": 1, "activation": "swiglu", "pooling": "max"},
     )
+    yield "bert", {**ATTENTIVE, "num_layers": 2, "positions": "learned"}
     yield "textcnn", {"embedding_dim": 12, "num_filters": 6}
 
 

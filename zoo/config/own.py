@@ -52,6 +52,7 @@ def section_of(name: str, model_class: type) -> type[Section]:
     except PydanticSchemaGenerationError as error:
         raise UserError(f"{where}: a type that no recipe can hold ({str(error).splitlines()[0]})") from None
     section.task = model_class.task
+    section.objective = getattr(model_class, "objective", None)
     return section
 
 

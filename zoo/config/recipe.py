@@ -13,13 +13,20 @@ from zoo.config.decoding import Decode, Expect, Export
 from zoo.config.rnn import RNNClassifier, RNNLanguageModel, RNNSeq2Seq, RNNTagger
 from zoo.config.tokenizer import Tokenizer
 from zoo.config.training import Train
-from zoo.config.transformer import Transformer, TransformerClassifier
+from zoo.config.transformer import Bert, Transformer, TransformerClassifier
 
 Model = Annotated[
-    RNNLanguageModel | RNNClassifier | RNNTagger | RNNSeq2Seq | Transformer | TransformerClassifier | TextCNN,
+    RNNLanguageModel
+    | RNNClassifier
+    | RNNTagger
+    | RNNSeq2Seq
+    | Transformer
+    | TransformerClassifier
+    | TextCNN
+    | Bert,
     Field(discriminator="name"),
 ]
-Task = Literal["language_modeling", "classification", "tagging", "translation"]
+Task = Literal["language_modeling", "masked_language_modeling", "classification", "tagging", "translation"]
 
 
 MODEL_SECTIONS: dict[str, type[Section]] = {
@@ -37,8 +44,8 @@ class Recipe(Section):
     """Python files that register layers or models of one's own, relative to the recipe; they run code, so this
     is refused unless the user says --allow-code."""
     task: Task
-    """language_modeling: text -> what comes next; classification: text -> label; tagging: words -> a tag each;
-    translation: text -> text."""
+    """language_modeling: text -> what comes next; masked_language_modeling: text with hidden tokens -> what they
+    are; classification: text -> label; tagging: words -> a tag each; translation: text -> text."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Decides initial weights, order of the data and dropout."""
     data: Data

@@ -155,7 +155,7 @@ ERRORS = [
     Rule(
         "data.target",
         target_of_other_task,
-        "{r.data.target} is not for {r.task}: language_modeling takes next, translation copy or reverse",
+        "{r.data.target} is not for {r.task}: language models take next, translation copy or reverse",
     ),
     Rule(
         "train.metric",

@@ -8,14 +8,16 @@ from zoo.config.recipe import MODEL_SECTIONS, Recipe
 
 COLUMNS = {"translation": ("source", "target"), "classification": ("text", "label")}
 """Tasks that tables are read for, and the columns of each."""
+STREAMS = ("language_modeling", "masked_language_modeling")
+"""Tasks that read documents, one after the other, in windows."""
 DATA_TASKS = {
     d.SST2: ("classification",),
     d.TREC: ("classification",),
     d.Labeled: ("classification",),
     d.UDEWT: ("tagging", "translation"),
     d.CoNLLU: ("tagging", "translation"),
-    d.TinyShakespeare: ("language_modeling", "translation"),
-    d.Text: ("language_modeling", "translation"),
+    d.TinyShakespeare: (*STREAMS, "translation"),
+    d.Text: (*STREAMS, "translation"),
     d.TSV: tuple(COLUMNS),
     d.CSV: tuple(COLUMNS),
     d.JSONL: tuple(COLUMNS),
@@ -24,12 +26,14 @@ DATA_TASKS = {
 TABLES = (d.TSV, d.CSV, d.JSONL)
 METRICS = {
     "language_modeling": ("loss", "perplexity"),
+    "masked_language_modeling": ("loss", "perplexity", "accuracy"),
     "classification": ("loss", "accuracy", "macro_f1"),
     "tagging": ("loss", "accuracy", "macro_f1", "exact_match"),
     "translation": ("loss", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match"),
 }
 ROLES = {
     "language_modeling": "language model",
+    "masked_language_modeling": "masked language model",
     "classification": "classifier",
     "tagging": "tagger",
     "translation": "translator",
@@ -48,10 +52,10 @@ def tasks_of_data(r: Recipe) -> tuple[str, ...]:
 
 
 def target_of_other_task(r: Recipe) -> bool:
-    """Of plain text, `next` belongs to language modelling and all else to translation."""
+    """Of plain text, `next` belongs to language models and all else to translation."""
     if not isinstance(r.data, d.Text | d.TinyShakespeare) or r.task not in tasks_of_data(r):
         return False
-    return (r.data.target == "next") != (r.task == "language_modeling")
+    return (r.data.target == "next") != (r.task in STREAMS)
 
 
 def columns_of_other_task(r: Recipe) -> bool:

@@ -47,7 +47,7 @@ class Train(Section):
     """Steps between saved states, from which the same command resumes."""
     metric: Literal["loss", "perplexity", "bleu", "chrf", "exact_match", "accuracy", "macro_f1"] | None = None
     """Which validation figure decides the best checkpoint (default: bleu of a translator, loss of a language
-    model, else accuracy)."""
+    model or masked language model, else accuracy)."""
     patience: PositiveInt | None = None
     """Validations without a better figure after which training stops; null for never."""
     samples: Annotated[int, Field(ge=0)] = 4

@@ -54,3 +54,13 @@ class TransformerClassifier(Attentive):
     """Encoder blocks."""
     pooling: Literal["max", "mean"] = "mean"
     """How the vectors of all real tokens become one."""
+
+
+class Bert(Attentive):
+    """Transformer encoder that says what stood at hidden places (Devlin et al. 2019)."""
+
+    task: ClassVar = "masked_language_modeling"
+    objective: ClassVar = "masking"
+    name: Literal["bert"]
+    num_layers: PositiveInt
+    """Encoder blocks."""

@@ -13,7 +13,9 @@ import numpy as np
 from zoo.config.base import Section
 
 VOCABULARY, LABELS, WORD_BYTES = 13, 3, 6
-PAD, FIRST_ORDINARY = 0, 4
+PLACES, SHORT = 2, 3
+"""Hidden tokens of a text, and its length where a check shortens it: all places are within."""
+PAD, MASK, FIRST_ORDINARY = 0, -1, 4
 IGNORE = -1
 
 SMALL = {
@@ -67,7 +69,18 @@ class Case:
             length = target if name.startswith("decoder") else source
             shape = (batch, length, WORD_BYTES)[:rank]
             made[name] = random.integers(FIRST_ORDINARY, VOCABULARY, shape).astype("int32")
-        return made
+        return self._with_places(made, random) if self.hides else made
+
+    def _with_places(self, made: dict, random) -> dict:
+        """Places that are asked for, each with its rank in the order, and hidden where the model hides by ids."""
+        ids, places = made["token_ids"], np.zeros((len(made["token_ids"]), PLACES), "int32")
+        order = np.zeros_like(ids)
+        for row in range(len(ids)):
+            places[row] = np.sort(random.permutation(SHORT)[:PLACES])
+            order[row, places[row]] = 1 + random.permutation(PLACES)
+            if self.model_class.objective == "masking":
+                ids[row, places[row]] = MASK
+        return {"token_ids": ids, "places": places, "order": order}
 
     def labels(self, inputs: Mapping[str, np.ndarray], seed: int = 7) -> np.ndarray:
         """Labels that can be learnt from the inputs; padding has none, nor has the last token of a text to say."""
@@ -75,6 +88,8 @@ class Case:
         if self.task == "classification":
             return np.arange(len(ids)) % LABELS
         random = np.random.default_rng(seed)
+        if self.hides:
+            return random.integers(FIRST_ORDINARY, VOCABULARY, ids.shape)
         if self.task == "tagging":
             return np.where(ids == PAD, IGNORE, ids % LABELS)
         if self.task == "language_modeling":  # what comes next must not hang on what is not yet seen
@@ -96,7 +111,19 @@ class Case:
     def last_input(self) -> str:
         """The ids that the outputs stand beside."""
         names = list(self.model_class.input_ranks)
-        return names[0] if self.task == "tagging" else names[-1]
+        return {"tagging": names[0], "masked_language_modeling": "places"}.get(self.task, names[-1])
+
+    @property
+    def read_inputs(self) -> tuple[str, ...]:
+        """The inputs that are as long as the text that is read."""
+        if self.task == "tagging":
+            return tuple(self.model_class.input_ranks)
+        return ("token_ids", "order") if self.hides else (self.first_input,)
+
+    @property
+    def hides(self) -> bool:
+        """Whether the model is asked for tokens that are hidden."""
+        return self.task == "masked_language_modeling"
 
     @property
     def per_token(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from zoo.contract.cases import LABELS, PAD, VOCABULARY, Case, array, randomize
+from zoo.contract.cases import LABELS, PAD, SHORT, VOCABULARY, Case, array, randomize
 
 CLOSE = 2e-5
 """Float32 sums that are taken in another order differ by this little."""
@@ -29,6 +29,7 @@ def has_the_right_shape(case: Case) -> None:
         "classification": (batch, LABELS),
         "tagging": (batch, length, LABELS),
         "language_modeling": (batch, length, VOCABULARY),
+        "masked_language_modeling": (batch, length, VOCABULARY),
         "translation": (batch, length, VOCABULARY),
     }[case.task]
     shape = tuple(outputs.shape)
@@ -76,36 +77,32 @@ def comes_back_from_its_config(case: Case) -> None:
 
 
 def reads_every_token(case: Case) -> None:
-    """Whichever token is changed, the outputs change."""
+    """Whichever token is changed, the outputs change; one that is asked for need not be read."""
     model, inputs = case.make(), case.inputs(batch=1)
     key, length = case.first_input, inputs[case.first_input].shape[1]
     before = logits_of(model, inputs)
     batch = {k: np.repeat(ids, length, axis=0) for k, ids in inputs.items()}
     after = logits_of(model, {**batch, key: _changed_at_each_place(inputs[key])})
     change = np.abs(after - before).reshape(length, -1).max(-1)
+    if case.hides:
+        change[inputs["order"][0] > 0] = np.inf
     assert (change > 1e-5).all(), f"changing token {int(change.argmin())} changes nothing"
 
 
 def ignores_padding(case: Case) -> None:
     """Padding changes no output of a real token, nor does a longer neighbour in the batch."""
     model, inputs = case.make(), case.inputs()
-    _shorten(case, inputs, 1, 3)
+    _shorten(case, inputs, 1, SHORT)
     padded = {k: np.pad(ids, [(0, 0), (0, 7), (0, 2)][: ids.ndim]) for k, ids in inputs.items()}
     expected, actual = logits_of(model, inputs), logits_of(model, padded)
     if not case.per_token:
         _same(actual, expected, "seven more paddings change the outputs")
     else:
         length = expected.shape[1]
-        real = (
-            inputs[case.last_input][..., :length] != PAD
-            if case.task != "tagging"
-            else inputs["token_ids"] != PAD
-        )
+        beside = inputs["token_ids" if case.task == "tagging" else case.last_input]
+        real = np.ones(expected.shape[:2], bool) if case.hides else beside[..., :length] != PAD
         _same(actual[:, :length][real], expected[real], "seven more paddings change the outputs")
-    short = {
-        k: ids[1:, :3] if k == case.first_input or case.task == "tagging" else ids[1:]
-        for k, ids in inputs.items()
-    }
+    short = {k: ids[1:, :SHORT] if k in case.read_inputs else ids[1:] for k, ids in inputs.items()}
     alone = logits_of(model, short)
     beside = expected[1:, : alone.shape[1]] if case.per_token else expected[1:]
     _same(alone, beside, "a shorter text has other outputs beside a longer one than alone")
@@ -127,7 +124,7 @@ def never_looks_ahead(case: Case) -> None:
 def decodes_as_it_trains(case: Case) -> None:
     """One step after the other with a cache, the logits are those of the whole text at once."""
     model, inputs = case.make(), case.inputs(target=6)
-    _shorten(case, inputs, 1, 3)
+    _shorten(case, inputs, 1, SHORT)
     if case.task == "language_modeling":
         inputs = case.inputs(source=6)
     whole, ids = logits_of(model, inputs), inputs[case.last_input]
@@ -141,9 +138,8 @@ def decodes_as_it_trains(case: Case) -> None:
 def survives_low_precision(case: Case) -> None:
     """float16 and bfloat16 give finite outputs near those of float32; so does a row of nothing but padding."""
     inputs = case.inputs(batch=3)
-    for name in inputs:
-        if name == case.first_input or case.task == "tagging":
-            inputs[name][2] = PAD
+    for name in case.read_inputs:
+        inputs[name][2] = PAD
     spread = 0.3  # weights as large as those of the other checks would make rounding errors the subject
     exact = case.make(spread=spread)
     expected = logits_of(exact, inputs)
@@ -175,7 +171,7 @@ def learns_with_fit(case: Case) -> None:
     keras.utils.set_random_seed(1)
     model, inputs = case.make(spread=None), case.inputs(batch=8)
     for row in (5, 6, 7):
-        _shorten(case, inputs, row, 3)
+        _shorten(case, inputs, row, SHORT)
     labels, loss = case.labels(inputs), case.model_class.make_loss
     model.compile(keras.optimizers.Adam(0.03), loss(model), jit_compile=False)
     before = float(loss(model)(labels, model(inputs)))
@@ -206,7 +202,7 @@ def sends_gradients_everywhere(case: Case) -> None:
 def is_the_same_under_xla(case: Case) -> None:
     """Three training steps compiled by XLA give the losses and weights of three that are not."""
     inputs = case.inputs(batch=4)
-    _shorten(case, inputs, 3, 3)
+    _shorten(case, inputs, 3, SHORT)
     labels, weights, losses = case.labels(inputs), [], []
     for xla in (False, True):
         model = randomize(case.make(spread=None), spread=0.3)
@@ -246,9 +242,8 @@ def _makes_no_difference(case: Case, path: str) -> bool:
 
 def _shorten(case: Case, inputs: dict, row: int, length: int) -> None:
     """Padding from `length` on, in what is read (not in what a decoder is given)."""
-    for name in inputs:
-        if name == case.first_input or case.task == "tagging":
-            inputs[name][row, length:] = PAD
+    for name in case.read_inputs:
+        inputs[name][row, length:] = PAD
 
 
 def _same(actual, expected, complaint: str) -> None:

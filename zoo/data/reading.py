@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer
+from zoo.data.tokenizers import BOS, EOS, MASK, UNK, Tokenizer
 from zoo.data.words import character_ids, split_words
 
+HIDDEN = "[MASK]"
+"""What a hidden token is in a text."""
 Inputs = dict[str, np.ndarray]
 """Name of an input -> ids of one text (S, ...), or of a batch (B, S, ...)."""
 
@@ -36,6 +38,20 @@ def read_prompt(tokenizer: Tokenizer, text: str, max_length: int | None = None) 
     return {"token_ids": np.array(tokenizer.encode(text) or [BOS], "int32")}
 
 
+def read_hidden(tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
+    """A text in which each [MASK] is one hidden token: also its `places` (K,) and `order` (S,).
+
+    Where there is none, the one place is 0 and asks for nothing that anybody wants.
+    """
+    ids: list[int] = []
+    for number, part in enumerate(text.split(HIDDEN)):
+        ids += [MASK] * bool(number) + tokenizer.encode(part)
+    token_ids = ended(ids or [UNK], max_length)
+    order = (token_ids == MASK).astype("int32")
+    places = np.flatnonzero(order) if order.any() else np.zeros(1)
+    return {"token_ids": token_ids, "places": places.astype("int32"), "order": order}
+
+
 def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
     """One id and the characters of each word; no words are one <unk> without characters. Never cut."""
     words = list(words) or [""]
@@ -50,6 +66,7 @@ READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {
     "classification": read_text,
     "tagging": lambda tokenizer, text, max_length: read_words(tokenizer, split_words(text)),
     "language_modeling": read_prompt,
+    "masked_language_modeling": read_hidden,
 }
 
 

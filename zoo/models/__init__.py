@@ -1,5 +1,6 @@
 """Layers composed into models. Importing this package registers every class with Keras."""
 
+from zoo.models.bert import Bert
 from zoo.models.rnn_classifier import RNNClassifier
 from zoo.models.rnn_language_model import RNNLanguageModel
 from zoo.models.rnn_tagger import RNNTagger
@@ -9,6 +10,7 @@ from zoo.models.transformer import Transformer
 from zoo.models.transformer_classifier import TransformerClassifier
 
 __all__ = [
+    "Bert",
     "RNNClassifier",
     "RNNLanguageModel",
     "RNNSeq2Seq",

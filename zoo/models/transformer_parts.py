@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from keras import ops
 
+from zoo.data.tokenizers import MASK
 from zoo.layers.masks import key_mask
 from zoo.layers.positions import LearnedPositionalEncoding, SinusoidalPositionalEncoding
 from zoo.layers.relative_positions import ALiBi, T5RelativeBias
@@ -50,6 +51,22 @@ def bias_of_step(layer, position, length: int):
         return None
     here = ops.reshape(ops.convert_to_tensor(position, "int32"), (1,))
     return layer(here, ops.arange(length))
+
+
+def embed_hidden(encoder, token_ids, hidden):
+    """A text encoder's embeddings (B, S, D), of which hidden tokens (MASK) have the vector `hidden` (D,)."""
+    seen = encoder.embed(ops.maximum(token_ids, 0))  # no kernel looks up an id below zero
+    unseen = ops.expand_dims(ops.equal(token_ids, MASK), -1)
+    return ops.where(unseen, ops.cast(hidden, seen.dtype) * encoder.scale, seen)
+
+
+def at_places(x, places):
+    """The vectors of x (B, S, D) at `places` (B, K): (B, K, D).
+
+    By a product with rows of one 1: K is small, every target knows it, and its gradient is a product again.
+    """
+    here = ops.equal(ops.expand_dims(places, -1), ops.arange(ops.shape(x)[1], dtype=places.dtype))
+    return ops.matmul(ops.cast(here, x.dtype), x)
 
 
 def read(blocks, x, mask, bias_layer, training):
