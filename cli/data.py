@@ -44,10 +44,10 @@ def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
     """All that the command prints; what a task does not have is None or left out."""
     from zoo.data.encoded import encode_split
     from zoo.data.pipeline import make_batches
-    from zoo.data.tokenizers import train_tokenizer
+    from zoo.data.vocabulary import make_tokenizer
 
     task, limit = recipe.task, recipe.data.max_length
-    tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(task))
+    tokenizer = make_tokenizer(recipe, dataset)
     labels = dataset.labels(task)
     encoded = {
         name: encode_split(split, tokenizer, task, labels, cache=False)

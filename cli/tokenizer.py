@@ -44,15 +44,15 @@ def train(inputs: tuple[str, ...], out: Path, encoding: str | None, as_json: boo
     if _is_recipe(inputs[0]):
         if encoding:
             raise UserError("--encoding is for files; a recipe says data.encoding")
-        config, texts = _of_recipe(inputs[0], inputs[1:], given)
+        tokenizer, texts = _of_recipe(inputs[0], inputs[1:], given)
     else:
-        config, texts = _config(given), _lines(inputs, encoding or "utf-8")
-    tokenizer = train_tokenizer(config, texts)
+        texts = _lines(inputs, encoding or "utf-8")
+        tokenizer = train_tokenizer(_config(given), texts)
     tokenizer.save(out)
     rows = tokenizer.encode_batch(texts)
     facts = {
         "folder": str(out),
-        "kind": config.name,
+        "kind": tokenizer.config["name"],
         "vocabulary_size": tokenizer.vocabulary_size,
         "texts": len(texts),
         "tokens_per_text": sum(map(len, rows)) / max(1, len(rows)),
@@ -96,8 +96,9 @@ def _is_recipe(text: str) -> bool:
 
 
 def _of_recipe(name: str, overrides: Sequence[str], given: dict[str, Any]) -> tuple[Any, list[str]]:
-    """The `tokenizer` section with the options worked in, and the texts of the training split."""
+    """The recipe's tokenizer with the options worked in, and the texts of the training split."""
     from zoo.data.datasets import load_dataset
+    from zoo.data.vocabulary import make_tokenizer
     from zoo.recipe import load_recipe
 
     options = [
@@ -108,20 +109,21 @@ def _of_recipe(name: str, overrides: Sequence[str], given: dict[str, Any]) -> tu
     for warning in loaded.warnings:
         click.echo(warning, err=True)
     recipe = loaded.recipe
-    return recipe.tokenizer, load_dataset(recipe).tokenizer_texts(recipe.task)
+    dataset = load_dataset(recipe)
+    return make_tokenizer(recipe, dataset), dataset.tokenizer_texts(recipe.task)
 
 
 def _config(given: dict[str, Any]) -> Any:
     """A `tokenizer` section made of the options alone."""
     from pydantic import TypeAdapter, ValidationError
 
-    from zoo.config.tokenizer import Tokenizer
+    from zoo.config.tokenizer import Trained
 
     section = {"name": "sentencepiece", **given}
     if section["name"] == "sentencepiece":
         section.setdefault("vocabulary_size", DEFAULT_SIZE)
     try:
-        return TypeAdapter(Tokenizer).validate_python(section)
+        return TypeAdapter(Trained).validate_python(section)
     except ValidationError as error:
         problems = []
         for item in error.errors(include_url=False):

@@ -27,6 +27,10 @@ def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bo
         click.echo(warning, err=True)
     folder = run or Path("runs") / loaded.recipe.name
 
+    from zoo.training.run_folder import RunFolder
+
+    RunFolder(folder).check_sources(loaded.recipe, fresh)  # before TensorFlow starts
+
     from zoo.cli import quiet
 
     quiet.start()

@@ -36,8 +36,8 @@ FLOORS = {
         "zoo.data.tokenizers_graph",
     ),
     2: ("zoo.models", "zoo.decoding.search"),
-    3: ("zoo.tasks", "zoo.training"),
-    4: ("zoo.loading", "zoo.export", "zoo.contract"),
+    3: ("zoo.tasks", "zoo.training", "zoo.loading"),
+    4: ("zoo.export", "zoo.contract"),
     5: ("zoo.cli",),
 }
 """The longest prefix that fits a module decides."""

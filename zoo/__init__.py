@@ -28,16 +28,15 @@ def list_recipes() -> list[str]:
 
 
 def from_recipe(name_or_path: str | Path, *overrides: str, allow_code: bool = False):
-    """The untrained task of a recipe, with a tokenizer trained on the recipe's data.
+    """The untrained task of a recipe, with the tokenizer that it describes.
 
     Example: `zoo.from_recipe("translation/dates-multi-lstm-tiny", "model.units=64")`
     """
     from zoo.data.datasets import load_dataset
-    from zoo.data.tokenizers import train_tokenizer
+    from zoo.data.vocabulary import make_tokenizer
     from zoo.recipe import load_recipe
     from zoo.tasks import build_task
 
     recipe = load_recipe(name_or_path, overrides, allow_code).recipe
     dataset = load_dataset(recipe)
-    tokenizer = train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(recipe.task))
-    return build_task(recipe, tokenizer, dataset.labels(recipe.task))
+    return build_task(recipe, make_tokenizer(recipe, dataset), dataset.labels(recipe.task))

@@ -76,6 +76,18 @@ def find_model(name_or_folder: str | Path) -> Path:
     return find_saved(str(name_or_folder))
 
 
+def find_pretrained(key: str, name: str) -> Path:
+    """The folder of the trained model that a key of a recipe names."""
+    try:
+        return find_model(name)
+    except UserError as error:
+        if name in recipe_names():
+            raise UserError(f"{key}: '{name}' is not trained yet: run `zoo train {name}` first") from error
+        raise UserError(
+            f"{key}: no run and no saved model is '{name}': give the folder of a run that is there"
+        ) from error
+
+
 def _package_dir(package: str) -> Path:
     # The packages are plain folders in every way we install (wheels are unpacked), so this is a real path.
     return Path(str(importlib.resources.files(package)))

@@ -49,6 +49,7 @@ TOKENIZERS = {
     "character": "zoo.data.tokenizers:Tokenizer",
     "byte": "zoo.data.tokenizers:Tokenizer",
     "word": "zoo.data.tokenizers:Tokenizer",
+    "pretrained": "zoo.data.tokenizers:Tokenizer",
 }
 
 

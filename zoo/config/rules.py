@@ -25,7 +25,7 @@ from zoo.config.tasks import (
     target_of_other_task,
     tasks_of_data,
 )
-from zoo.config.tokenizer import Byte, SentencePiece, Word
+from zoo.config.tokenizer import Pretrained, SentencePiece, Word
 from zoo.config.transformer import Attentive
 
 SMALLEST_SUBWORDS = 300
@@ -260,8 +260,8 @@ ERRORS = [
     ),
     Rule(
         "tokenizer.name",
-        lambda r: r.task == "tagging" and not isinstance(r.tokenizer, Word),
-        "a tagger reads one id a word, {r.tokenizer.name} gives several: use word",
+        lambda r: isinstance(r.model, RNNTagger) and not isinstance(r.tokenizer, Word | Pretrained),
+        "{r.model.name} reads one id a word, {r.tokenizer.name} gives several: use word, or another tagger",
     ),
     # model
     Rule(
@@ -447,9 +447,7 @@ WARNINGS = [
     Rule(
         "tokenizer.normalization",
         lambda r: (
-            r.task == "language_modeling"
-            and not isinstance(r.tokenizer, Byte)
-            and r.tokenizer.normalization != "identity"
+            r.task == "language_modeling" and getattr(r.tokenizer, "normalization", "identity") != "identity"
         ),
         "{r.tokenizer.normalization} makes line breaks spaces: use identity to keep the text as it is",
     ),

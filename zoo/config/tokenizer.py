@@ -1,4 +1,5 @@
-"""The `tokenizer` section: one vocabulary for both sides, trained from the recipe's own training split."""
+"""The `tokenizer` section: one vocabulary for both sides, trained from the recipe's own training split, or of
+another run."""
 
 from __future__ import annotations
 
@@ -54,4 +55,14 @@ class Word(Section):
     """As for sentencepiece."""
 
 
-Tokenizer = Annotated[SentencePiece | Character | Byte | Word, Field(discriminator="name")]
+class Pretrained(Section):
+    """The tokenizer of another run, as it is; the new run keeps a copy."""
+
+    name: Literal["pretrained"]
+    run: str
+    """A run folder, a recipe trained under runs/, or a saved model."""
+
+
+Trained = Annotated[SentencePiece | Character | Byte | Word, Field(discriminator="name")]
+"""What is made of texts."""
+Tokenizer = Annotated[SentencePiece | Character | Byte | Word | Pretrained, Field(discriminator="name")]

@@ -15,6 +15,9 @@ Warmup = Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 class Train(Section):
     """Optimisation, and how often what is written."""
 
+    init_from: str | None = None
+    """Run folder, recipe trained under runs/, or saved model with whose weights this one begins, wherever name
+    and shape agree; it needs that run's tokenizer (tokenizer.name: pretrained). null: all weights are new."""
     steps: PositiveInt
     """Optimizer steps."""
     batch_tokens: PositiveInt

@@ -22,11 +22,13 @@ from rich.console import Console
 from zoo.data.datasets import Dataset, load_dataset
 from zoo.data.encoded import encode_split, fingerprint
 from zoo.data.pipeline import make_batches
-from zoo.data.tokenizers import Tokenizer, train_tokenizer
+from zoo.data.tokenizers import Tokenizer
+from zoo.data.vocabulary import make_tokenizer
 from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
 from zoo.training.checkpoint import load_state, save_state, save_weights
+from zoo.training.init_from import describe, init_from
 from zoo.training.optim import make_optimizer, make_schedule
 from zoo.training.reporter import Reporter
 from zoo.training.run_folder import RunFolder
@@ -80,6 +82,7 @@ class Trainer:
             folder.write_json(folder.labels, labels)
         self.val = dataset.val
         self.task = build_task(recipe, tokenizer, labels)
+        self.begun = self._init_from(resumed)
         self.batches, self.val_batches = (
             make_batches(recipe, encode_split(split, tokenizer, recipe.task, labels), training)
             for split, training in ((dataset.train, True), (dataset.val, False))
@@ -205,13 +208,21 @@ class Trainer:
     # --- beginning and end ---
 
     def _tokenizer(self, dataset: Dataset) -> Tokenizer:
-        """The run's tokenizer, trained once from its own training split."""
+        """The run's tokenizer: trained once from its own training split, or copied from another run."""
         folder = self.folder.tokenizer
         if not (folder / "tokenizer.json").exists():
-            train_tokenizer(self.recipe.tokenizer, dataset.tokenizer_texts(self.recipe.task)).save(folder)
+            make_tokenizer(self.recipe, dataset).save(folder)
         tokenizer = Tokenizer.load(folder)
         self.say(f"tokenizer  {self.recipe.tokenizer.name}, {tokenizer.vocabulary_size:,} pieces")
         return tokenizer
+
+    def _init_from(self, resumed: bool) -> dict | None:
+        """With which weights of another run this one began; one that goes on has them in its state."""
+        if resumed or not self.config.init_from:
+            return self.folder.begun() if resumed else None
+        found = init_from(self.task, self.config.init_from)
+        self.say(describe(found))
+        return found
 
     def _make_step(self):
         if keras.backend.backend() == "jax":
@@ -265,6 +276,7 @@ class Trainer:
                 "xla": self.xla,
                 "parameters": self.task.model.count_params(),
                 "shapes": self.batches.shapes,
+                "init_from": self.begun,
                 "tokenizer": self.task.tokenizer.fingerprint,
                 "data": {name: fingerprint(split) for name, split in dataset.splits().items()},
                 "data_report": dataset.report.counts,

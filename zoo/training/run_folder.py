@@ -19,6 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from zoo import hub
+from zoo.config import Recipe
 from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe, diff_recipes, dump_recipe, load_recipe
 
@@ -74,8 +76,29 @@ class RunFolder:
         finally:
             lock.release()
 
+    def check_sources(self, recipe: Recipe, fresh: bool) -> None:
+        """That the runs are there with which a new run begins; one that goes on needs them no more."""
+        if self.state.exists() and not fresh:
+            return
+        named = {
+            "train.init_from": recipe.train.init_from,
+            "tokenizer.run": getattr(recipe.tokenizer, "run", None),
+        }
+        for key, name in named.items():
+            if name is None:
+                continue
+            source = RunFolder(hub.find_pretrained(key, name))
+            if source.path.resolve() == self.path.resolve():
+                raise UserError(f"{key}: {name} is the folder of this run; name another one with --run")
+            weights = (source.best, source.path / "model.weights.h5")
+            if key == "train.init_from" and not any(path.exists() for path in weights):
+                raise UserError(
+                    f"{key}: {name} has no {source.best.name} yet: train it to its first validation"
+                )
+
     def begin(self, loaded: LoadedRecipe, fresh: bool) -> bool:
         """Prepares the folder, which is locked; returns whether an earlier run goes on."""
+        self.check_sources(loaded.recipe, fresh)
         if fresh:
             self._remove(self._items())
         elif self.state.exists():
@@ -108,6 +131,12 @@ class RunFolder:
         """Pretty JSON, any language as it is."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def begun(self) -> dict | None:
+        """What env.json says of the weights that the run began with."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self.env.read_text(encoding="utf-8")).get("init_from")
+        return None
 
     def _items(self) -> list[Path]:
         """What lies in the folder; the folder itself where it is none, so that it counts as something else."""
