@@ -64,6 +64,18 @@ def rotate(vector, position):
     return np.concatenate([turned.real, turned.imag])
 
 
+def transformer_xl(layer, head, query, t, keys):
+    """((q + u) k_j + (q + v) W_R r_{t-j}) / sqrt(K), one key after the other."""
+    width, rates = len(query), 10000.0 ** (-np.arange(0, layer.width, 2) / layer.width)
+    kernel = exact(layer.kernel).reshape(layer.width, layer.num_heads, width)[:, head]
+    u, v = exact(layer.content_bias)[head, 0], exact(layer.position_bias)[head, 0]
+    scores = []
+    for j, key in enumerate(keys):
+        r = np.concatenate([np.sin((t - j) * rates), np.cos((t - j) * rates)])
+        scores.append(((query + u) @ key + (query + v) @ (r @ kernel)) / math.sqrt(width))
+    return np.array(scores)
+
+
 def attention(layer, query, memory, allowed, bias=None):
     """One head after the other, one query after the other; `allowed` (B, T, S), bias (H, T, S)."""
     q, k, v = (
@@ -81,6 +93,8 @@ def attention(layer, query, memory, allowed, bias=None):
             keys = np.stack([rotate(key, s) for s, key in enumerate(keys)])
             asked = rotate(asked, t)
         scores = keys @ asked / math.sqrt(width)
+        if layer.transformer_xl:
+            scores = transformer_xl(layer.relative, head, asked, t, keys)
         if bias is not None:
             scores = scores + bias[head, t]
         places = np.flatnonzero(allowed[b, t])

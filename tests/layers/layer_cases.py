@@ -84,6 +84,10 @@ CASES = {
     "RotaryEmbedding": (dict(max_wavelength=100.0), built_with(HEADS.shape)(HEADS)),
     "ALiBi": (dict(num_heads=3), built_with()(PLACES, PLACES)),
     "T5RelativeBias": (dict(num_heads=3, num_buckets=8, max_distance=16), built_with()(PLACES, PLACES)),
+    "TransformerXLPositions": (
+        dict(num_heads=2, width=6, max_wavelength=100.0),
+        built_with(HEADS.shape)(HEADS, num_keys=5, start=2),
+    ),
     "LayerNormalization": (dict(epsilon=1e-5), SELF(X)),
     "RMSNormalization": (dict(epsilon=1e-5), SELF(X)),
     "MaskedBatchNormalization": (dict(momentum=0.9), SELF(X, MASK)),

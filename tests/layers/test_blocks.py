@@ -20,6 +20,7 @@ FORMS = {
     "batch, gelu": dict(normalization="batch", activation="gelu"),
     "pre-batch": dict(normalize_first=True, normalization="batch"),
     "one key-value head": dict(num_key_value_heads=1, activation="geglu"),
+    "transformer_xl": dict(transformer_xl=True, num_key_value_heads=2),
     "rotary": dict(rotary=True, num_key_value_heads=2, normalize_first=True),
 }
 every_form = pytest.mark.parametrize("form", FORMS)

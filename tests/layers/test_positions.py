@@ -15,6 +15,7 @@ from zoo.layers import (
     RotaryEmbedding,
     SinusoidalPositionalEncoding,
     T5RelativeBias,
+    TransformerXLPositions,
 )
 
 
@@ -180,11 +181,67 @@ def test_biases_of_one_step_are_a_row_of_the_whole(make):
         np.testing.assert_array_equal(array(row)[:, :, 0], whole[:, :, position])
 
 
+def papers_distance_scores(layer, queries, positions, num_keys):
+    """(q_i + v) W_R r_{i-j} / sqrt(K), one pair after the other."""
+    batch, heads, length, head_dim = queries.shape
+    rates = 10000.0 ** (-np.arange(0, layer.width, 2) / layer.width)
+    kernel = array(layer.kernel).reshape(layer.width, heads, head_dim).astype("float64")
+    scores = np.zeros((batch, heads, length, num_keys))
+    for b, h, t, j in np.ndindex(scores.shape):
+        distance = float(positions[b][t] - j)
+        r = np.concatenate([np.sin(distance * rates), np.cos(distance * rates)])
+        asked = queries[b, h, t] + array(layer.position_bias)[h, 0]
+        scores[b, h, t, j] = asked @ (r @ kernel[:, h]) / math.sqrt(head_dim)
+    return scores
+
+
+def transformer_xl():
+    layer, queries = TransformerXLPositions(num_heads=3, width=10), normal(2, 3, 4, 6)
+    layer.build(queries.shape)
+    return randomize(layer), queries
+
+
+@pytest.mark.parametrize(
+    ("how", "positions"),
+    [
+        ({}, [range(4)] * 2),
+        ({"start": 3}, [range(3, 7)] * 2),
+        ({"positions": np.array([[4, 0, 2, 2], [1, 5, 0, 3]])}, [[4, 0, 2, 2], [1, 5, 0, 3]]),
+    ],
+    ids=["from the first key", "from a start", "anywhere"],
+)
+def test_transformer_xl_scores_of_distances(how, positions):
+    layer, queries = transformer_xl()
+    asked, bias = layer(queries, num_keys=5, **how)
+    close(asked, queries + array(layer.content_bias), 1e-6)
+    close(bias, papers_distance_scores(layer, queries, positions, 5))
+
+
+def test_transformer_xl_far_away():
+    """Distances alone count, and a thousand places on they still do."""
+    layer, queries = transformer_xl()
+    near = array(layer(queries, num_keys=6, start=2)[1])
+    far = array(layer(queries, num_keys=1006, start=1002)[1])[..., 1000:]
+    close(far, near, 2e-3)  # float32 angles
+
+
+def test_rotary_at_any_positions():
+    layer, x = RotaryEmbedding(), normal(2, 3, 4, 8)
+    layer.build(x.shape)
+    places = np.array([[4, 0, 2, 2], [1, 5, 0, 3]])
+    turned = array(layer(x, positions=places))
+    for b, t in np.ndindex(places.shape):
+        one = array(layer(x[b : b + 1, :, t : t + 1], start=int(places[b, t])))
+        close(turned[b, :, t], one[0, :, 0], 1e-6)
+
+
 def test_impossible_positions_are_refused():
     with pytest.raises(ValueError, match="even width, got 7"):
         SinusoidalPositionalEncoding()(normal(2, 4, 7))
     with pytest.raises(ValueError, match="even head width, got 3"):
         RotaryEmbedding()(normal(2, 2, 4, 3))
+    with pytest.raises(ValueError, match="the width 7 must be even"):
+        TransformerXLPositions(num_heads=2, width=7)
     with pytest.raises(ValueError, match="num_buckets 3 gives 0 exact distances"):
         T5RelativeBias(2, num_buckets=3)
     with pytest.raises(ValueError, match="less than max_distance 4"):

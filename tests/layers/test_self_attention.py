@@ -210,6 +210,8 @@ POSITIONS = {
     "rotary": (dict(rotary=True), None),
     "alibi": (dict(), lambda: ALiBi(4)),
     "t5": (dict(), lambda: T5RelativeBias(4, num_buckets=6, max_distance=5, bidirectional=False)),
+    "transformer_xl": (dict(transformer_xl=True), None),
+    "grouped transformer_xl": (dict(transformer_xl=True, num_key_value_heads=2, query_chunk=2), None),
     "grouped": (dict(rotary=True, num_key_value_heads=2, query_chunk=2), lambda: ALiBi(4)),
 }
 
@@ -239,7 +241,7 @@ def test_one_step_after_the_other_with_a_cache(positions):
         close(layer.attend(now, *cache, seen, attention_bias=added, start=t), whole[:, t : t + 1], 2e-5)
 
 
-@pytest.mark.parametrize("positions", ["rotary", "alibi", "t5"])
+@pytest.mark.parametrize("positions", ["rotary", "alibi", "t5", "transformer_xl"])
 def test_positions_change_what_is_read(positions):
     """Without them, attention to the same tokens in another order reads the same."""
     options, make_bias = POSITIONS[positions]

@@ -17,13 +17,14 @@ from zoo.contract.cases import case, randomize
 from zoo.contract.models import decodes_as_it_trains, ignores_padding, never_looks_ahead
 from zoo.models import Transformer, TransformerClassifier
 
-POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "t5", "none")
+POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "t5", "transformer_xl", "none")
 TOGETHER = [
     dict(positions="sinusoidal", normalization="batch", activation="geglu", normalize_first=False),
     dict(positions="learned", normalization="rms", activation="swiglu", num_key_value_heads=1),
     dict(positions="rotary", normalization="rms", activation="swiglu", num_key_value_heads=2),
     dict(positions="alibi", normalization="layer", activation="gelu", normalize_first=False),
     dict(positions="t5", normalization="rms", activation="geglu", num_key_value_heads=1),
+    dict(positions="transformer_xl", normalization="rms", activation="gelu", num_key_value_heads=2),
     dict(positions="none", normalization="batch", activation="relu", num_key_value_heads=2),
 ]
 """Every choice once more, several at a time; four heads, so that two groups are possible."""
@@ -58,7 +59,7 @@ def test_the_order_of_the_words(positions):
         assert np.abs(one - other).max() > 1e-3
 
 
-@pytest.mark.parametrize("positions", ["rotary", "alibi", "t5"])
+@pytest.mark.parametrize("positions", ["rotary", "alibi", "t5", "transformer_xl"])
 def test_relative_positions_are_relative(positions):
     """Padding put before the words moves them all, and changes nothing else than that."""
     model = classifier(positions=positions, pooling="mean").make()

@@ -282,7 +282,9 @@ ERRORS = [
     Rule(
         "model.hidden_dim",
         lambda r: (
-            isinstance(r.model, Attentive) and r.model.positions == "sinusoidal" and r.model.hidden_dim % 2
+            isinstance(r.model, Attentive)
+            and r.model.positions in ("sinusoidal", "transformer_xl")
+            and r.model.hidden_dim % 2
         ),
         "{r.model.hidden_dim} is odd, but positions are pairs of sine and cosine: use an even width",
     ),

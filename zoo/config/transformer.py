@@ -18,7 +18,9 @@ class Attentive(Section):
     """Attention heads; they divide hidden_dim."""
     num_key_value_heads: PositiveInt | None = None
     """Heads of keys and values, each shared by a group of query heads (null: as many as num_heads)."""
-    positions: Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "none"] = "sinusoidal"
+    positions: Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "transformer_xl", "none"] = (
+        "sinusoidal"
+    )
     """How the order of the tokens is seen."""
     max_sequence_length: PositiveInt = 512
     """Longest sequence that learned positions know."""

@@ -16,6 +16,7 @@ from zoo.layers.dot_product import ScaledDotProductAttention
 from zoo.layers.multi_head import MultiHeadAttention
 from zoo.layers.positions import SinusoidalPositionalEncoding, LearnedPositionalEncoding
 from zoo.layers.relative_positions import RotaryEmbedding, ALiBi, T5RelativeBias
+from zoo.layers.transformer_xl import TransformerXLPositions
 
 # The Transformer: attention and feed-forward, each normalised inside a residual connection.
 from zoo.layers.normalization import LayerNormalization, RMSNormalization, MaskedBatchNormalization
@@ -48,6 +49,7 @@ __all__ = [
     "RotaryEmbedding",
     "ALiBi",
     "T5RelativeBias",
+    "TransformerXLPositions",
     "LayerNormalization",
     "RMSNormalization",
     "MaskedBatchNormalization",

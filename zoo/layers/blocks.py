@@ -25,10 +25,12 @@ class TransformerBlock(keras.layers.Layer):
         normalization: str = "layer",
         num_key_value_heads: int | None = None,
         rotary: bool = False,
+        transformer_xl: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_heads, self.num_key_value_heads, self.rotary = num_heads, num_key_value_heads, rotary
+        self.num_heads, self.num_key_value_heads = num_heads, num_key_value_heads
+        self.rotary, self.transformer_xl = rotary, transformer_xl
         self.intermediate_dim, self.activation = intermediate_dim, activation
         self.dropout, self.attention_dropout = dropout, attention_dropout
         self.normalization, self.normalize_first = normalization, normalize_first
@@ -43,12 +45,13 @@ class TransformerBlock(keras.layers.Layer):
             setattr(self, f"{name}_norm", norm)
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
-    def _attention(self, name, rotary=False):
+    def _attention(self, name, of_itself=True):
         return MultiHeadAttention(
             self.num_heads,
             self.attention_dropout,
             num_key_value_heads=self.num_key_value_heads,
-            rotary=rotary,
+            rotary=of_itself and self.rotary,
+            transformer_xl=of_itself and self.transformer_xl,
             name=name,
             dtype=self.dtype_policy,
         )
@@ -94,6 +97,7 @@ class TransformerBlock(keras.layers.Layer):
             "normalization",
             "num_key_value_heads",
             "rotary",
+            "transformer_xl",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -126,6 +130,7 @@ class TransformerEncoderBlock(TransformerBlock):
         normalization: what stands for LN: "layer", "rms" or "batch".
         num_key_value_heads: heads of keys and values, each shared by a group of query heads; None: all.
         rotary: rotary positions inside the self-attention.
+        transformer_xl: Transformer-XL's relative positions inside the self-attention.
 
     Call arguments:
         inputs: (B, S, D).
@@ -154,7 +159,7 @@ class TransformerEncoderBlock(TransformerBlock):
     def build(self, inputs_shape):
         self._add_sublayers(
             inputs_shape,
-            attention=self._attention("attention", self.rotary),
+            attention=self._attention("attention"),
             feed_forward=self._feed_forward(),
         )
 
@@ -203,6 +208,7 @@ class TransformerDecoderBlock(TransformerBlock):
         normalization: what stands for LN: "layer", "rms" or "batch".
         num_key_value_heads: heads of keys and values, in both attentions; None: all.
         rotary: rotary positions inside the self-attention.
+        transformer_xl: Transformer-XL's relative positions inside the self-attention.
 
     Call arguments:
         inputs: (B, T, D).
@@ -235,8 +241,8 @@ class TransformerDecoderBlock(TransformerBlock):
     def build(self, inputs_shape, memory_shape=None):
         self._add_sublayers(
             inputs_shape,
-            self_attention=self._attention("self_attention", self.rotary),
-            cross_attention=self._attention("cross_attention"),
+            self_attention=self._attention("self_attention"),
+            cross_attention=self._attention("cross_attention", of_itself=False),
             feed_forward=self._feed_forward(),
         )
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from zoo.layers.dot_product import ScaledDotProductAttention
 from zoo.layers.relative_positions import RotaryEmbedding
+from zoo.layers.transformer_xl import TransformerXLPositions
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -26,6 +27,7 @@ class MultiHeadAttention(keras.layers.Layer):
             multi-query attention; None: H.
         rotary: turn queries and keys by their positions (`RotaryEmbedding`); for self-attention.
         query_chunk: queries at a time, for long sequences (`ScaledDotProductAttention`); None: all.
+        transformer_xl: a term of distances in the scores (`TransformerXLPositions`); for self-attention.
 
     Call arguments:
         query: (B, T, D).
@@ -33,6 +35,7 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask: bool, broadcastable to (B, H, T, S), True = may be attended to.
         attention_bias: broadcastable to (B, H, T, S), added to the scores (`ALiBi`, `T5RelativeBias`).
         start: position of the first token, for rotary.
+        positions: (B, T) int, where the queries stand if not from `start` on, for rotary and transformer_xl.
         return_attention_scores: return the weights too.
 
     Returns: (B, T, D), or a pair of it and the weights (B, H, T, S), which are those before dropout.
@@ -61,12 +64,14 @@ class MultiHeadAttention(keras.layers.Layer):
         num_key_value_heads: int | None = None,
         rotary: bool = False,
         query_chunk: int | None = None,
+        transformer_xl: bool = False,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the bias stays in the precision it comes in
         self.num_heads, self.dropout = num_heads, dropout
         self.num_key_value_heads = num_key_value_heads or num_heads
-        self.rotary, self.query_chunk = rotary, query_chunk
+        self.rotary, self.transformer_xl = rotary, transformer_xl
+        self.query_chunk = query_chunk
         if num_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_key_value_heads {num_key_value_heads} does not divide num_heads {num_heads}"
@@ -96,6 +101,11 @@ class MultiHeadAttention(keras.layers.Layer):
         if self.rotary:
             self.rotary_embedding = RotaryEmbedding(name="rotary_embedding", dtype=self.dtype_policy)
             self.rotary_embedding.build(heads[0])
+        if self.transformer_xl:
+            self.relative = TransformerXLPositions(
+                self.num_heads, width, name="relative", dtype=self.dtype_policy
+            )
+            self.relative.build(heads[0])
 
     def call(
         self,
@@ -104,12 +114,21 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask=None,
         attention_bias=None,
         start=0,
+        positions=None,
         training=None,
         return_attention_scores=False,
     ):
         keys, values = self.project_memory(memory, start)
         return self.attend(
-            query, keys, values, attention_mask, training, attention_bias, start, return_attention_scores
+            query,
+            keys,
+            values,
+            attention_mask,
+            training,
+            attention_bias,
+            start if self.rotary else 0,  # distances count from the first key, turns from the first token
+            positions,
+            return_attention_scores,
         )
 
     def project_memory(self, memory, start=0):
@@ -128,13 +147,19 @@ class MultiHeadAttention(keras.layers.Layer):
         training=None,
         attention_bias=None,
         start=0,
+        positions=None,
         return_attention_scores=False,
     ):
         """What the query (B, T, D) reads from projected keys and values (B, G, S, K): (B, T, D)."""
         batch, length = ops.shape(query)[0], ops.shape(query)[1]
         queries = self._heads(self.query_dense, query, self.num_heads)
         if self.rotary:
-            queries = self.rotary_embedding(queries, start=start)
+            queries = self.rotary_embedding(queries, start=start, positions=positions)
+        if self.transformer_xl:
+            queries, bias = self.relative(
+                queries, num_keys=ops.shape(keys)[2], start=start, positions=positions
+            )
+            attention_bias = bias if attention_bias is None else attention_bias + bias
         read = self.dot_product(
             queries,
             keys,
@@ -157,5 +182,5 @@ class MultiHeadAttention(keras.layers.Layer):
         return ops.transpose(ops.reshape(dense(x), shape), (0, 2, 1, 3))
 
     def get_config(self):
-        names = ("num_heads", "dropout", "num_key_value_heads", "rotary", "query_chunk")
+        names = ("num_heads", "dropout", "num_key_value_heads", "rotary", "query_chunk", "transformer_xl")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -25,6 +25,7 @@ class RotaryEmbedding(keras.layers.Layer):
     Call arguments:
         inputs: queries or keys (B, H, T, K); K is even.
         start: position of the first one, an int or a scalar tensor (a step of a decoder).
+        positions: (B, T) int, where they stand if not from `start` on.
 
     Returns: (B, H, T, K), turned; lengths stay as they are.
 
@@ -53,11 +54,13 @@ class RotaryEmbedding(keras.layers.Layer):
         if input_shape[-1] % 2:
             raise ValueError(f"rotary positions need an even head width, got {input_shape[-1]}")
 
-    def call(self, inputs, start=0):
-        length, width = ops.shape(inputs)[2], inputs.shape[-1]
+    def call(self, inputs, start=0, positions=None):
+        width = inputs.shape[-1]
         rates = self.max_wavelength ** (-np.arange(0, width, 2, dtype="float64") / width)
-        positions = ops.cast(ops.arange(length) + start, "float32")
-        angles = ops.expand_dims(positions, 1) * ops.convert_to_tensor(rates.astype("float32"))  # (T, K/2)
+        if positions is None:
+            positions = ops.expand_dims(ops.arange(ops.shape(inputs)[2]) + start, 0)
+        positions = ops.expand_dims(ops.expand_dims(ops.cast(positions, "float32"), 1), -1)
+        angles = positions * ops.convert_to_tensor(rates.astype("float32"))  # (1 or B, 1, T, K/2)
         cos, sin = ops.cos(angles), ops.sin(angles)
         first, second = ops.split(float32(inputs), 2, axis=-1)
         turned = ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

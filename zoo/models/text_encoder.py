@@ -81,6 +81,7 @@ class TextEncoder(keras.layers.Layer):
                 normalization=normalization,
                 num_key_value_heads=num_key_value_heads,
                 rotary=positions == "rotary",
+                transformer_xl=positions == "transformer_xl",
                 name=f"block_{i}",
                 dtype=dtype,
             )

@@ -25,8 +25,8 @@ class Transformer(Seq2Seq):
 
     `m = Encoder(sqrt(D) E[x] + PE)`, `p(y_t) = softmax(E Decoder(sqrt(D) E[y_<t] + PE, m)_t + b)`.
 
-    PE are the paper's sinusoids or learned vectors; rotary, ALiBi and T5 positions act inside the
-    self-attention instead.
+    PE are the paper's sinusoids or learned vectors; rotary, ALiBi, T5 and Transformer-XL positions act inside
+    the self-attention instead.
 
     Args:
         vocabulary_size: V.
@@ -106,6 +106,7 @@ class Transformer(Seq2Seq):
             normalization=normalization,
             num_key_value_heads=num_key_value_heads,
             rotary=positions == "rotary",
+            transformer_xl=positions == "transformer_xl",
             dtype=dtype,
         )
         self.embedding = TiedEmbedding(

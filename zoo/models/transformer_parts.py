@@ -3,7 +3,7 @@
 | positions | where they act |
 | --- | --- |
 | sinusoidal, learned | added to the embeddings |
-| rotary | inside each self-attention |
+| rotary, transformer_xl | inside each self-attention |
 | alibi, t5 | a bias on the scores of each self-attention, made once for all blocks of a stack |
 | none | nowhere: the text is a bag of words |
 """
