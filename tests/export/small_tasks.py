@@ -55,7 +55,7 @@ def _variants():
             f"rnn_seq2seq {attention}",
             {**RECURRENT, "attention": attention, "input_feeding": feeding, "num_encoder_layers": 2},
         )
-    for positions in ("sinusoidal", "learned", "rotary", "alibi", "t5", "none"):
+    for positions in ("sinusoidal", "learned", "rotary", "alibi", "t5", "transformer_xl", "none"):
         yield f"transformer {positions}", {**ENCODER_DECODER, "positions": positions}
         yield f"transformer_classifier {positions}", {**ATTENTIVE, "num_layers": 2, "positions": positions}
     yield (
