@@ -153,7 +153,9 @@ def _tagged(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
         {
             "words": split_words(source),
             "tags": answers("tagging", target),
-            "source_pieces": [pieces[i] for i in tokenizer.encode_words(split_words(source))],
+            "source_pieces": [
+                pieces[i] for word in tokenizer.encode_words(split_words(source)) for i in word
+            ],
         }
         for source, target in list(split)[:count]
     ]

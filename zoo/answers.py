@@ -52,6 +52,10 @@ class Classification:
         return cls(labels[best], float(probabilities[best]), named)
 
 
+NO_TAG = -1
+"""What stands where no word begins: at the other pieces of a word, and at padding."""
+
+
 @dataclass(frozen=True)
 class Tagging:
     """Words and the tag of each."""
@@ -71,8 +75,9 @@ class Tagging:
 
     @classmethod
     def of(cls, words: Sequence[str], tags: Sequence[int], labels: Sequence[str]) -> Tagging:
-        """From the numbers of the tags; those behind the last word are padding."""
-        return cls(tuple(words), tuple(labels[i] for i in tags[: len(words)]))
+        """From the numbers of the tags, one at each word's first piece; those behind the last word are padding."""
+        told = [labels[tag] for tag in tags if tag != NO_TAG]
+        return cls(tuple(words), tuple(told[: len(words)]))
 
 
 @dataclass(frozen=True)

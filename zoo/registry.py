@@ -22,6 +22,7 @@ MODELS = {
     "rnn_seq2seq": "zoo.models.seq2seq:RNNSeq2Seq",
     "transformer": "zoo.models.transformer:Transformer",
     "transformer_classifier": "zoo.models.transformer_classifier:TransformerClassifier",
+    "transformer_tagger": "zoo.models.transformer_tagger:TransformerTagger",
     "textcnn": "zoo.models.textcnn:TextCNN",
     "bert": "zoo.models.bert:Bert",
 }

@@ -14,7 +14,7 @@ from zoo.data.datasets import Dataset, Report, Split, _check_tags_of_words
 from zoo.data.encoded import encode_split
 from zoo.data.objectives import IGNORE
 from zoo.data.pipeline import make_batches, one_batch
-from zoo.data.reading import pad, read, read_words
+from zoo.data.reading import first_pieces, pad, read, read_words
 from zoo.data.tokenizers import BOS, EOS, UNK, train_tokenizer
 from zoo.data.words import WORD_BYTES, character_ids, split_words
 from zoo.errors import UserError
@@ -73,40 +73,94 @@ def test_of_long_words_both_ends_are_seen() -> None:
     assert BYTES.decode(character_ids([word[:24]])[0].tolist()) == word[:24]
 
 
+STRANGE = [
+    "the",
+    "strange",
+    "unknown",
+    "words",
+    "",
+    "▁",
+    "a▁b",
+    "10\u00a0000",
+    "</s>",
+    "dog",
+    "\u200b",
+    "½",
+    "´",
+]
+SUBWORDS = train_tokenizer(
+    SentencePiece(name="sentencepiece", vocabulary_size=270, model_type="bpe"), ["the dog", "dog 三月"] * 9
+)
+FOLDED = train_tokenizer(
+    SentencePiece(name="sentencepiece", vocabulary_size=270, normalization="nmt_nfkc_cf"),
+    ["The dog sees the cat"] * 9,
+)
+
+
 @pytest.mark.parametrize(
     "tokenizer",
     [
         WORDS,
-        BYTES,
-        train_tokenizer(Character(name="character"), ["the dog"]),
         train_tokenizer(Word(name="word", normalization="nmt_nfkc_cf"), ["the dog", "The 10\u00a0000"]),
-        train_tokenizer(
-            SentencePiece(name="sentencepiece", vocabulary_size=270, model_type="bpe"), ["the dog"] * 9
-        ),
     ],
-    ids=["word", "byte", "character", "folded", "sub-words"],
+    ids=["word", "folded"],
 )
-def test_one_id_for_each_word(tokenizer) -> None:
-    words = [
-        "the",
-        "strange",
-        "unknown",
-        "words",
-        "",
-        "▁",
-        "a▁b",
-        "10\u00a0000",
-        "</s>",
-        "dog",
-        "\u200b",
-        "½",
-        "´",
-    ]
-    ids = tokenizer.encode_words(words)
-    assert len(ids) == len(words)
-    assert not {0, BOS, EOS} & set(ids)
-    for word, i in zip(words, ids, strict=True):
+def test_a_word_tokenizer_gives_one_id_for_each_word(tokenizer) -> None:
+    ids = tokenizer.encode_words(STRANGE)
+    assert tokenizer.whole_words and [len(row) for row in ids] == [1] * len(STRANGE)
+    for word, (i,) in zip(STRANGE, ids, strict=True):
+        assert i not in (0, BOS, EOS)
         assert tokenizer.encode(word) == [i] or i == UNK
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [BYTES, train_tokenizer(Character(name="character"), ["the dog"]), SUBWORDS, FOLDED],
+    ids=["byte", "character", "sub-words", "folded sub-words"],
+)
+def test_other_tokenizers_give_the_pieces_that_the_text_has(tokenizer) -> None:
+    """Word by word it is what the whole text gives, but for <unk>, which become one there."""
+    pieces = tokenizer.encode_words(STRANGE)
+    assert not tokenizer.whole_words and len(pieces) == len(STRANGE) and all(pieces)
+    assert not {0, BOS, EOS} & {i for row in pieces for i in row}
+    for text in ("the dog", "dog 三月 the 🙂 x", "strange words", "the"):
+        together = [i for row in tokenizer.encode_words(text.split()) for i in row]
+        if UNK not in together:
+            assert together == tokenizer.encode(text)
+    assert tokenizer.encode_words([]) == []
+
+
+def test_a_word_without_pieces_is_unknown() -> None:
+    assert FOLDED.encode("\u200b") == []
+    assert FOLDED.encode_words(["\u200b", "dog", "\u3000"]) == [[UNK], FOLDED.encode("dog"), [UNK]]
+
+
+@pytest.mark.parametrize("tokenizer", [SUBWORDS, FOLDED, BYTES], ids=["identity", "folded", "byte"])
+def test_characters_stand_at_the_first_piece(tokenizer) -> None:
+    words = ["the", "strange", "三月", "\u200b", "🙂", "x" * 40]
+    row = read_words(tokenizer, words)
+    pieces = tokenizer.encode_words(words)
+    assert len(row["token_ids"]) == len(row["character_ids"]) == sum(map(len, pieces)) > len(words)
+    first = first_pieces(row["character_ids"])
+    assert np.flatnonzero(first).tolist() == [sum(map(len, pieces[:i])) for i in range(len(words))]
+    np.testing.assert_array_equal(row["character_ids"][first], character_ids(words))
+    for nothing in (read_words(tokenizer, []), read("tagging", tokenizer, " \n", 8)):
+        assert nothing["token_ids"].tolist() == [UNK] and not nothing["character_ids"].any()
+    assert first_pieces(read_words(tokenizer, ["", "a", ""])["character_ids"]).sum() == 3, (
+        "an empty word among others is one too"
+    )
+
+
+def test_tags_stand_at_the_first_piece_too() -> None:
+    split = Split(["the 三月", "strange dog the"], ["A B", "C A B"])
+    encoded = encode_split(split, SUBWORDS, "tagging", TAGS, cache=False)
+    batch = one_batch(recipe(max_length=64), encoded)
+    for i, (text, tags) in enumerate(split):
+        first = first_pieces(batch.inputs["character_ids"][i])
+        assert (batch.labels[i] != IGNORE).tolist() == first.tolist()
+        assert [TAGS[label] for label in batch.labels[i][first]] == tags.split()
+        assert encoded.sources[i].tolist() == SUBWORDS.encode(text)
+    assert batch.tokens == 5 and batch.labels.shape[1] == encoded.sources.lengths.max() > 3
 
 
 def test_reading_a_text_for_each_task() -> None:

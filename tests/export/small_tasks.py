@@ -35,6 +35,7 @@ FAST = {
     "rnn_classifier": {**RECURRENT, "num_layers": 2},
     "rnn_tagger": {**RECURRENT, "character_dim": 8, "crf": True},
     "rnn_seq2seq": RECURRENT,
+    "transformer_tagger": {**ATTENTIVE, "num_layers": 1},
     "transformer": ENCODER_DECODER,
 }
 """One of each family."""
@@ -72,6 +73,10 @@ def _variants():
         "transformer_classifier swiglu",
         {**ATTENTIVE, "num_layers": 1, "activation": "swiglu", "pooling": "max"},
     )
+    yield (
+        "transformer_tagger rotary gelu",
+        {**ATTENTIVE, "num_layers": 2, "positions": "rotary", "activation": "gelu"},
+    )
     yield "bert", {**ATTENTIVE, "num_layers": 2, "positions": "learned"}
     yield "textcnn", {"embedding_dim": 12, "num_filters": 6}
 
@@ -99,7 +104,7 @@ def make_task(name: str, section: dict | None = None, **sections):
             "name": f"test/{model}",
             "task": kind,
             "data": {"name": DATA[kind], "max_length": 32},
-            "tokenizer": TOKENIZERS.get(kind, SUBWORDS),
+            "tokenizer": SUBWORDS if model == "transformer_tagger" else TOKENIZERS.get(kind, SUBWORDS),
             "model": {"name": model, **(FAST[name] if section is None else section)},
             "train": {"steps": 1, "batch_tokens": 64, "learning_rate": 1e-3},
             "decode": DECODE.get(kind, {}),

@@ -13,7 +13,7 @@ from zoo.config.decoding import Decode, Expect, Export
 from zoo.config.rnn import RNNClassifier, RNNLanguageModel, RNNSeq2Seq, RNNTagger
 from zoo.config.tokenizer import Tokenizer
 from zoo.config.training import Train
-from zoo.config.transformer import Bert, Transformer, TransformerClassifier
+from zoo.config.transformer import Bert, Transformer, TransformerClassifier, TransformerTagger
 
 Model = Annotated[
     RNNLanguageModel
@@ -22,6 +22,7 @@ Model = Annotated[
     | RNNSeq2Seq
     | Transformer
     | TransformerClassifier
+    | TransformerTagger
     | TextCNN
     | Bert,
     Field(discriminator="name"),

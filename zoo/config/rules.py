@@ -261,7 +261,7 @@ ERRORS = [
     Rule(
         "tokenizer.name",
         lambda r: isinstance(r.model, RNNTagger) and not isinstance(r.tokenizer, Word | Pretrained),
-        "{r.model.name} reads one id a word, {r.tokenizer.name} gives several: use word, or another tagger",
+        "{r.model.name} reads one id a word, {r.tokenizer.name} gives several: use word, or transformer_tagger",
     ),
     # model
     Rule(
@@ -299,6 +299,11 @@ ERRORS = [
         lambda r: _learned(r) and r.model.max_sequence_length < r.data.max_length,
         "{r.model.max_sequence_length} learned positions are too few for data.max_length "
         "({r.data.max_length}): raise it, or use other positions",
+    ),
+    Rule(
+        "model.positions",
+        lambda r: _learned(r) and r.task == "tagging",
+        "learned positions end, and a tagger reads every word of a text however long: use others",
     ),
     Rule(
         "decode.max_length",

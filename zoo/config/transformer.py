@@ -58,6 +58,15 @@ class TransformerClassifier(Attentive):
     """How the vectors of all real tokens become one."""
 
 
+class TransformerTagger(Attentive):
+    """Transformer encoder over sub-words, a tag at the first piece of each word."""
+
+    task: ClassVar = "tagging"
+    name: Literal["transformer_tagger"]
+    num_layers: PositiveInt
+    """Encoder blocks."""
+
+
 class Bert(Attentive):
     """Transformer encoder that says what stood at hidden places (Devlin et al. 2019)."""
 

@@ -15,11 +15,12 @@ import numpy as np
 
 from zoo.cache import cache_dir
 from zoo.data.datasets import Split, answers
+from zoo.data.reading import read_words
 from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer
-from zoo.data.words import WORD_BYTES, character_ids, split_words
+from zoo.data.words import WORD_BYTES, split_words
 from zoo.errors import UserError
 
-FORMAT = f"2, {WORD_BYTES} bytes a word"
+FORMAT = f"3, {WORD_BYTES} bytes a word"
 """Part of every key: raised when the same texts give other arrays."""
 
 
@@ -52,7 +53,7 @@ class Encoded:
     sources: Rows
     targets: Rows
     characters: Rows | None = None
-    """Of a tagger: the characters of each word, (words, W)."""
+    """Of a tagger: the characters of each word at its first piece, (pieces, W)."""
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -82,11 +83,10 @@ def _examples(split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[st
     """Row by row; an empty text is one <unk>."""
     characters = None
     if task == "tagging":
-        texts = [split_words(text) or [""] for text in split.sources]
-        words = list(chain.from_iterable(texts))
-        offsets = _offsets([len(text) for text in texts])
-        sources = Rows(np.array(tokenizer.encode_words(words), "int32"), offsets)
-        characters = Rows(character_ids(words).astype("uint16"), offsets)
+        read = [read_words(tokenizer, split_words(text)) for text in split.sources]
+        sources = _rows([row["token_ids"] for row in read])
+        spelled = [np.zeros((0, WORD_BYTES)), *(row["character_ids"] for row in read)]
+        characters = Rows(np.concatenate(spelled).astype("uint16"), sources.offsets)
     else:
         sources = _rows([ids or [UNK] for ids in tokenizer.encode_batch(split.sources)])
     if labels is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.data.encoded import Encoded
-from zoo.data.reading import ended, pad
+from zoo.data.reading import ended, first_pieces, pad
 from zoo.data.tokenizers import BOS, EOS
 
 IGNORE = -1
@@ -59,12 +59,11 @@ def classification(encoded: Encoded, picked: Picked, rows: int, source_length: i
 
 
 def tagging(encoded: Encoded, picked: Picked, rows: int, source_length: int, _: int = 1):
-    """One id and the characters of each word, no marks; labels: the number of its tag."""
+    """The pieces and the characters of each word, no marks; labels: the number of its tag, at its first piece."""
     read = [{"token_ids": encoded.sources[i], "character_ids": encoded.characters[i]} for i in picked]
     labels = np.full((rows, source_length), IGNORE, "int32")
     for row, i in enumerate(picked):
-        tags = encoded.targets[i]
-        labels[row, : len(tags)] = tags
+        labels[row, np.flatnonzero(first_pieces(encoded.characters[i]))] = encoded.targets[i]
     return Batch(pad(read, rows, source_length), labels, int((labels != IGNORE).sum()))
 
 

@@ -8,11 +8,12 @@ refuse rows without any token.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import numpy as np
 
 from zoo.data.tokenizers import BOS, EOS, MASK, UNK, Tokenizer
-from zoo.data.words import character_ids, split_words
+from zoo.data.words import WORD_BYTES, character_ids, split_words
 
 HIDDEN = "[MASK]"
 """What a hidden token is in a text."""
@@ -53,12 +54,23 @@ def read_hidden(tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
 
 
 def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
-    """One id and the characters of each word; no words are one <unk> without characters. Never cut."""
-    words = list(words) or [""]
-    return {
-        "token_ids": np.array(tokenizer.encode_words(words), "int32"),
-        "character_ids": character_ids(words),
-    }
+    """The pieces of words: `token_ids` (S,), and `character_ids` (S, W). Never cut.
+
+    The characters of a word stand at its first piece, and nothing at the others: so they tell which piece
+    carries the word's tag. No words are one <unk> without characters; an empty word is a blank.
+    """
+    words = [word or " " for word in words]
+    pieces = tokenizer.encode_words(words) if words else [[UNK]]
+    token_ids = np.fromiter(chain.from_iterable(pieces), "int32")
+    characters = np.zeros((len(token_ids), WORD_BYTES), "int32")
+    firsts = np.cumsum([0, *map(len, pieces[:-1])])
+    characters[firsts] = character_ids(words or [""])
+    return {"token_ids": token_ids, "character_ids": characters}
+
+
+def first_pieces(character_ids: np.ndarray) -> np.ndarray:
+    """Where words begin: (S, W) -> (S,) bool."""
+    return character_ids.any(axis=-1)
 
 
 READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {

@@ -22,6 +22,7 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:  # pydantic is not needed to read text: an exported model runs
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MASK = -1
 """The id of a hidden token: no piece of any vocabulary, for the models have a vector of its own for it."""
+WORD_MODEL = 3
+"""SentencePiece's number of the type `word`."""
 MODEL_FILE, INFO_FILE = "tokenizer.model", "tokenizer.json"
 
 # SentencePiece silently leaves out lines above max_sentence_length and lines with these two characters, and
@@ -85,12 +88,20 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return self._processor.encode([_valid(text) for text in texts]) if len(texts) else []
 
-    def encode_words(self, words: Sequence[str]) -> list[int]:
-        """Exactly one id a word, each encoded by itself: neighbouring unknown words stay two.
+    @cached_property
+    def whole_words(self) -> bool:
+        """Whether a word is one piece: it is told by the model itself, which an exported file holds alone."""
+        return _model_type(self.model_bytes) == WORD_MODEL
 
-        A word that this tokenizer would write with several pieces, or with none, is <unk>.
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """The pieces of each word of one text, each encoded by itself: neighbouring unknown words stay two.
+
+        A `word` tokenizer gives each word exactly one, and <unk> to what it would write with several. All others
+        see the blank before every word but the first, as they would in the text. No pieces at all are one <unk>.
         """
-        return [row[0] if len(row) == 1 else UNK for row in self.encode_batch(words)]
+        if self.whole_words:
+            return [row if len(row) == 1 else [UNK] for row in self.encode_batch(words)]
+        return [row or [UNK] for row in self.encode_batch([*words[:1], *(f" {word}" for word in words[1:])])]
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._processor.decode(list(_until_eos(ids)))
@@ -235,6 +246,35 @@ def _until_eos(ids: Iterable[int]) -> Iterator[int]:
 def _valid(text: str) -> str:
     """Lone surrogates (bytes of a command line that are no UTF-8) become question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _model_type(model: bytes) -> int | None:
+    """`ModelProto.trainer_spec.model_type` (fields 2 and 3), read without the protobuf package."""
+    trainer = next((value for field, value in _fields(model) if field == 2), b"")
+    return next((value for field, value in _fields(trainer) if field == 3), None)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of each field of a protobuf message; of one of fixed size its bytes."""
+
+    def number() -> int:
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place, value, shift = place + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    place = 0
+    while place < len(message):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+            continue
+        size = {1: 8, 5: 4}.get(key & 7) or number()
+        place += size
+        yield key >> 3, message[place - size : place]
 
 
 def _byte_model() -> bytes:

@@ -21,6 +21,7 @@ class GraphTokenizer(tf.Module):
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()
+        self._whole_words = tokenizer.whole_words
         self._sentencepiece = tensorflow_text.SentencepieceTokenizer(
             model=tokenizer.model_bytes, out_type=tf.int32
         )
@@ -30,19 +31,32 @@ class GraphTokenizer(tf.Module):
         return self._sentencepiece.tokenize(texts)
 
     def words(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-        """Strings (B,) -> ids (B, words) int32 and characters (B, words, W) int32 of their words.
+        """Strings (B,) -> ids (B, pieces) int32 and characters (B, pieces, W) int32 of their words.
 
-        As words.py and `Tokenizer.encode_words`; an empty text is one <unk> without characters.
+        As `zoo.data.reading.read_words`; an empty text is one <unk> without characters.
         """
         words = tf.strings.split(texts)
         missing = tf.cast(tf.equal(words.row_lengths(), 0), tf.int64)
         empty = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(missing)], ""), missing)
         words = tf.concat([words, empty], axis=1)
         flat = words.flat_values
-        pieces = self._sentencepiece.tokenize(flat)
-        first = pieces[:, :1].to_tensor(default_value=UNK, shape=[None, 1])[:, 0]
-        ids = tf.where(tf.equal(pieces.row_lengths(), 1), first, UNK)
-        return words.with_flat_values(ids), words.with_flat_values(_characters(flat))
+        if self._whole_words:
+            pieces = self._sentencepiece.tokenize(flat)
+            first = pieces[:, :1].to_tensor(default_value=UNK, shape=[None, 1])[:, 0]
+            ids = tf.where(tf.equal(pieces.row_lengths(), 1), first, UNK)
+            return words.with_flat_values(ids), words.with_flat_values(_characters(flat))
+        is_first = tf.equal(tf.ragged.range(words.row_lengths()).flat_values, 0)
+        pieces = self._sentencepiece.tokenize(tf.where(is_first, flat, tf.strings.join([" ", flat])))
+        none = tf.cast(tf.equal(pieces.row_lengths(), 0), tf.int64)
+        unknown = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(none)], UNK), none)
+        pieces = tf.concat([pieces, unknown], axis=1)
+        shape = [tf.size(pieces.flat_values, tf.int64), WORD_BYTES]
+        characters = tf.scatter_nd(tf.expand_dims(pieces.row_starts(), 1), _characters(flat), shape)
+        splits = tf.gather(pieces.row_splits, words.row_splits)
+        ids, characters = (
+            tf.RaggedTensor.from_row_splits(x, splits) for x in (pieces.flat_values, characters)
+        )
+        return ids, characters
 
     def detokenize(self, ids: tf.RaggedTensor) -> tf.Tensor:
         """Ids (B, ragged) -> strings (B,): up to the first eos, pad and bos left out."""

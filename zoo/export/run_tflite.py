@@ -18,6 +18,7 @@ import sentencepiece
 from ai_edge_litert.interpreter import Interpreter
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+NO_TAG = -1
 
 
 class Model:
@@ -53,12 +54,13 @@ class Model:
 
     def tagging(self, row):
         words = [word for word in re.split(r"[ \t\n\v\f\r]+", row["text"]) if word]
-        pieces = [self.tokenizer.encode(word) for word in words or [""]]
-        out = self.infer(
-            token_ids=[ids[0] if len(ids) == 1 else UNK_ID for ids in pieces],
-            character_ids=[self.spelled(word) for word in words or [""]],
-        )
-        tags = [self.labels[tag] for tag in out["tags"][: len(words)]]
+        token_ids, character_ids = [], []
+        for number, word in enumerate(words or [""]):
+            pieces = self.pieces(word, number)
+            token_ids += pieces
+            character_ids += [self.spelled(word), *[self.spelled("")] * (len(pieces) - 1)]
+        out = self.infer(token_ids=token_ids, character_ids=character_ids)
+        tags = [self.labels[tag] for tag in out["tags"] if tag != NO_TAG]
         return {"words": " ".join(words), "tags": " ".join(tags)}, out
 
     def language_modeling(self, row):
@@ -73,6 +75,13 @@ class Model:
             if whole.startswith(beginning):
                 return {"text": row["text"] + whole[len(beginning) :]}, out
         return {"text": row["text"] + self.decode(out["ids"][len(prompt) :])}, out
+
+    def pieces(self, word, number):
+        """Those of a word; inside a text with the blank before it, unless a word is one piece."""
+        if self.signature["whole_words"]:
+            pieces = self.tokenizer.encode(word)
+            return pieces if len(pieces) == 1 else [UNK_ID]
+        return self.tokenizer.encode(f" {word}" if number else word) or [UNK_ID]
 
     def spelled(self, word):
         """The bytes of a word as ids; of a long word the first and the last."""

@@ -8,6 +8,7 @@ from zoo.models.seq2seq import RNNSeq2Seq
 from zoo.models.textcnn import TextCNN
 from zoo.models.transformer import Transformer
 from zoo.models.transformer_classifier import TransformerClassifier
+from zoo.models.transformer_tagger import TransformerTagger
 
 __all__ = [
     "Bert",
@@ -18,4 +19,5 @@ __all__ = [
     "TextCNN",
     "Transformer",
     "TransformerClassifier",
+    "TransformerTagger",
 ]

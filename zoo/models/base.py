@@ -60,14 +60,15 @@ class Classifier(ZooModel):
 class Tagger(ZooModel):
     """Words -> a tag for each; takes the keyword `num_classes`.
 
-    Its outputs are logits (B, S, C), or what its loss and `best_tags` understand (a CRF's potentials).
+    A word is one piece or more. Its tag stands at the first, where `character_ids` hold its bytes; they are 0 at
+    the others. Its outputs are logits (B, S, C), or what its loss and `best_tags` understand (a CRF's potentials).
     """
 
     task = "tagging"
     input_ranks = {"token_ids": 2, "character_ids": 3}
 
     def best_tags(self, outputs):
-        """The tags that the outputs speak for: (B, S) int32; at padding anything."""
+        """The tags that the outputs speak for: (B, S) int32; where no word begins anything."""
         raise NotImplementedError
 
 

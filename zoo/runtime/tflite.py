@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from zoo.answers import Classification, Generation, Tagging, Translation, uniforms_of
+from zoo.answers import NO_TAG, Classification, Generation, Tagging, Translation, uniforms_of
 from zoo.data.reading import read
 from zoo.data.tokenizers import MODEL_FILE, Tokenizer
 from zoo.data.words import split_words
@@ -124,7 +124,7 @@ class TFLiteModel:
                 raise self._error(f"{len(output)} probabilities but {len(self.labels)} labels")
             return Classification.of(output, self.labels)
         if self.task == "tagging":
-            self._check(output, len(self.labels), "its labels do not have")
+            self._check(output[output != NO_TAG], len(self.labels), "its labels do not have")
             return Tagging.of(split_words(text), output.tolist(), self.labels)
         self._check(output, self.tokenizer.vocabulary_size, "its tokenizer does not have")
         if self.task == "translation":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from keras import ops
 
-from zoo.answers import Tagging
+from zoo.answers import NO_TAG, Tagging
 from zoo.data.datasets import Split
 from zoo.data.reading import read_words
 from zoo.data.words import split_words
@@ -37,8 +38,10 @@ class Tagger(Task):
         return [read_words(self.tokenizer, words_of(text)) for text in texts]
 
     def core(self, inputs):
-        """{"tags": (B, S)}, numbers of labels; at padding anything."""
-        return {"tags": self.model.best_tags(self.model(inputs, training=False))}
+        """{"tags": (B, S)}: the number of each word's label at its first piece, else NO_TAG."""
+        tags = self.model.best_tags(self.model(inputs, training=False))
+        begins = ops.any(ops.not_equal(inputs["character_ids"], 0), axis=-1)
+        return {"tags": ops.where(begins, tags, NO_TAG)}
 
     def say(self, row, text: Text) -> Tagging:
         return Tagging.of(words_of(text), row["tags"], self.labels)

@@ -9,23 +9,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.answers import NO_TAG
 from zoo.data.words import WORD_BYTES
 from zoo.export.kinds.base import TIE, Kind
 from zoo.export.kinds.reading import padded
 
-NO_TAG = -1
-
 
 class TaggerKind(Kind):
-    """A tagger; every word has a tag, however many there are."""
+    """A tagger; every word has a tag, however many there are. It stands at the word's first piece."""
 
     inputs = {"token_ids": ("int32", (None,)), "character_ids": ("int32", (None, WORD_BYTES))}
     padding = {"tags": NO_TAG}
     cuts = False
 
     def compute(self, token_ids, character_ids):
-        tags = self.core(token_ids=token_ids, character_ids=character_ids)["tags"]
-        return {"tags": keras.ops.where(keras.ops.equal(token_ids, 0), NO_TAG, tags)}
+        return self.core(token_ids=token_ids, character_ids=character_ids)
 
     def outputs(self):
         return {"tags": ("int32", [1, None])}
@@ -35,13 +33,11 @@ class TaggerKind(Kind):
         return {"token_ids": padded(ids), "character_ids": padded(characters)}
 
     def say(self, tokenizer, text, inputs, computed):
-        words = tf.strings.split(text)
-        named = tf.gather(tf.constant(list(self.task.labels)), tf.maximum(computed["tags"], 0))
-        # A text without words was read as one <unk>; nobody wants its tag.
-        tags = tf.RaggedTensor.from_tensor(named, lengths=words.row_lengths())
+        tags = tf.ragged.boolean_mask(computed["tags"], tf.not_equal(computed["tags"], NO_TAG))
+        named = tags.with_flat_values(tf.gather(tf.constant(list(self.task.labels)), tags.flat_values))
         return {
-            "tags": tf.strings.reduce_join(tags, axis=1, separator=" "),
-            "words": tf.strings.reduce_join(words, axis=1, separator=" "),
+            "tags": tf.strings.reduce_join(named, axis=1, separator=" "),
+            "words": tf.strings.reduce_join(tf.strings.split(text), axis=1, separator=" "),
         }
 
     def said(self, computed, text):
@@ -56,11 +52,15 @@ class TaggerKind(Kind):
     def is_tie(self, row, python, exported):
         """By the score of the tags: a sum of logits, or of a CRF's potentials along the path."""
         ours, theirs = python["ids: tags"], exported["ids: tags"]
-        if len(ours) != len(theirs) or NO_TAG in theirs or python["words"] != exported["words"]:
+        begins = [place for place, tag in enumerate(ours) if tag != NO_TAG]
+        if begins != [place for place, tag in enumerate(theirs) if tag != NO_TAG]:
+            return False
+        if len(ours) != len(theirs) or python["words"] != exported["words"]:
             return False
         inputs = {name: np.array([value], "int32") for name, value in row["inputs"].items()}
         outputs = keras.ops.convert_to_numpy(self.task.model(inputs, training=False))[0]
-        return abs(score(outputs, ours) - score(outputs, theirs)) <= TIE
+        scores = [score(outputs[begins], [tags[place] for place in begins]) for tags in (ours, theirs)]
+        return abs(scores[0] - scores[1]) <= TIE
 
 
 def score(outputs: np.ndarray, tags: list[int]) -> float:

@@ -1,0 +1,111 @@
+"""The Transformer encoder that gives each word a tag."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from zoo.layers.heads import TaggerHead
+from zoo.models.base import Tagger
+from zoo.models.text_encoder import TextEncoder
+
+
+@keras.saving.register_keras_serializable("zoo")
+class TransformerTagger(Tagger):
+    """Transformer encoder over the pieces of words, softmax over the tags at each.
+
+    `h = Encoder(sqrt(D) E[x] + PE)`, `y_t = dropout(h_t) W + b`.
+
+    Args:
+        vocabulary_size, num_classes: sizes of input and output.
+        num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions,
+            max_sequence_length, normalization, normalize_first, activation, dropout, attention_dropout: as in
+            `zoo.config.transformer.TransformerTagger`, where they are described.
+
+    Call arguments:
+        inputs: {"token_ids": (B, S) int, "character_ids": (B, S, W) int}. The characters are not read: by them
+            others know which piece is the first of its word, and that one alone has a label and an answer.
+
+    Returns: logits (B, S, num_classes), float32.
+
+    Masking: derived from the ids (0 is padding): no real place depends on the padding.
+
+    Differs from the paper: no [CLS] and no [SEP], for a tag of a word asks for neither.
+
+    Example:
+        >>> import numpy as np
+        >>> model = TransformerTagger(vocabulary_size=10, num_classes=2, num_layers=1, hidden_dim=8,
+        ...     intermediate_dim=16, num_heads=2, num_key_value_heads=None, positions="sinusoidal",
+        ...     max_sequence_length=512, normalization="layer", normalize_first=True, activation="relu",
+        ...     dropout=0.0, attention_dropout=0.0)
+        >>> inputs = {"token_ids": np.array([[4, 5, 6, 0]]), "character_ids": np.ones((1, 4, 6), "int32")}
+        >>> model(inputs).shape
+        TensorShape([1, 4, 2])
+
+    Reference: Devlin et al. 2019, arXiv:1810.04805, section 5.4
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        num_classes: int,
+        num_layers: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        num_heads: int,
+        num_key_value_heads: int | None,
+        positions: str,
+        max_sequence_length: int,
+        normalization: str,
+        normalize_first: bool,
+        activation: str,
+        dropout: float,
+        attention_dropout: float,
+        **kwargs,
+    ):
+        super().__init__(
+            vocabulary_size=vocabulary_size,
+            num_classes=num_classes,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            positions=positions,
+            max_sequence_length=max_sequence_length,
+            normalization=normalization,
+            normalize_first=normalize_first,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            **kwargs,
+        )
+        self.encoder = TextEncoder(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+            positions=positions,
+            max_sequence_length=max_sequence_length,
+            normalization=normalization,
+            normalize_first=normalize_first,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            name="encoder",
+            dtype=self.dtype_policy,
+        )
+        self.head = TaggerHead(num_classes, dropout, name="head", dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        self.encoder.build()
+        self.head.build((None, None, self.encoder.hidden_dim))
+
+    def call(self, inputs, training=None):
+        return self.head(self.encoder(inputs["token_ids"], training=training), training=training)
+
+    def best_tags(self, outputs):
+        return ops.squeeze(ops.top_k(outputs, 1)[1], -1)
