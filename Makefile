@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install fmt lint test test-slow ci
+.PHONY: install fmt lint test test-slow test-jax ci
 
 install: $(BIN)/zoo
 
@@ -24,6 +24,10 @@ test: install
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+test-jax: install
+	$(BIN)/pip install --quiet --editable '.[dev,jax]'
+	$(BIN)/pytest -m 'jax and not slow'
 
 ci:
 	.ci/run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -265,9 +264,8 @@ assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
 """
 
 
+@pytest.mark.jax
 def test_jax_gives_the_same(layer, tmp_path):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
     weights = {f"w{i}": array(w) for i, w in enumerate(layer.weights)}
     np.savez(tmp_path / "given.npz", emissions=EMISSIONS, mask=MASK, labels=LABELS, **weights)
     process = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -28,10 +27,9 @@ def test_promise(name, check):
     check(case(name))
 
 
+@pytest.mark.jax
 def test_the_same_on_jax(tmp_path):
     """One process for all layers; none of them imports TensorFlow there."""
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
     expected = {}
     for name in CASES:
         made = case(name)

@@ -344,8 +344,8 @@ assert "tensorflow" not in sys.modules, "TensorFlow was imported"
 """
 
 
+@pytest.mark.jax
 def test_on_jax_without_tensorflow():
-    pytest.importorskip("jax")
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", ON_JAX], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

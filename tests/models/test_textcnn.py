@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -86,9 +85,8 @@ np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 0.5, rtol=1e-4)
 """.replace("**KEYWORDS", f"**{KEYWORDS!r}")
 
 
+@pytest.mark.jax
 def test_a_stateless_step_on_jax_cuts_it_too():
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
     process = subprocess.run(
         [sys.executable, "-c", ON_JAX],
         env={**os.environ, "KERAS_BACKEND": "jax"},

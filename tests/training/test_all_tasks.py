@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -137,7 +136,7 @@ def test_both_steps_know_no_task() -> None:
     assert step.evaluate(batch)[0] < total
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+@pytest.mark.jax
 def test_jax_trains_a_language_model_without_tensorflow(tmp_path) -> None:
     program = """
 import sys

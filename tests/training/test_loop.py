@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -472,7 +471,7 @@ def test_rows_that_are_all_too_long_are_no_data(colours, tmp_path) -> None:
         tiny.train(colours, tmp_path / "run", "data.max_length=4")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+@pytest.mark.jax
 def test_jax_trains_and_resumes_without_tensorflow(tmp_path) -> None:
     """A Transformer, for Keras's own `Bidirectional` imports TensorFlow wherever it is installed."""
     program = """
