@@ -23,6 +23,7 @@ MODELS = {
     "transformer": "zoo.models.transformer:Transformer",
     "transformer_classifier": "zoo.models.transformer_classifier:TransformerClassifier",
     "transformer_tagger": "zoo.models.transformer_tagger:TransformerTagger",
+    "gpt": "zoo.models.gpt:GPT",
     "textcnn": "zoo.models.textcnn:TextCNN",
     "bert": "zoo.models.bert:Bert",
 }

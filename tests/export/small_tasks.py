@@ -37,6 +37,7 @@ FAST = {
     "rnn_seq2seq": RECURRENT,
     "transformer_tagger": {**ATTENTIVE, "num_layers": 1},
     "transformer": ENCODER_DECODER,
+    "gpt": {**ATTENTIVE, "num_layers": 2, "positions": "rotary", "attention_window": 6},
 }
 """One of each family."""
 
@@ -58,6 +59,7 @@ def _variants():
         )
     for positions in ("sinusoidal", "learned", "rotary", "alibi", "t5", "transformer_xl", "none"):
         yield f"transformer {positions}", {**ENCODER_DECODER, "positions": positions}
+        yield f"gpt {positions}", {**ATTENTIVE, "num_layers": 2, "positions": positions}
         yield f"transformer_classifier {positions}", {**ATTENTIVE, "num_layers": 2, "positions": positions}
     yield (
         "transformer rms geglu grouped",

@@ -92,7 +92,7 @@ def attention(layer, query, memory, allowed, bias=None):
         if layer.rotary:
             keys = np.stack([rotate(key, s) for s, key in enumerate(keys)])
             asked = rotate(asked, t)
-        scores = keys @ asked / math.sqrt(width)
+        scores = keys @ asked / (math.sqrt(width) if layer.scale else 1.0)
         if layer.transformer_xl:
             scores = transformer_xl(layer.relative, head, asked, t, keys)
         if bias is not None:

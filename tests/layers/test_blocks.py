@@ -8,7 +8,7 @@ import pytest
 from model_tools import array, randomize
 
 from zoo.layers import TransformerDecoderBlock, TransformerEncoderBlock
-from zoo.layers.masks import causal_mask, key_mask
+from zoo.layers.masks import cache_mask, causal_mask, key_mask
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
 SEEN = np.broadcast_to(MASK[:, None], (2, 5, 5))
@@ -22,6 +22,7 @@ FORMS = {
     "one key-value head": dict(num_key_value_heads=1, activation="geglu"),
     "transformer_xl": dict(transformer_xl=True, num_key_value_heads=2),
     "rotary": dict(rotary=True, num_key_value_heads=2, normalize_first=True),
+    "unscaled": dict(scale_attention=False),
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 
@@ -50,6 +51,18 @@ def test_encoder_block(form):
     close(block(x, attention_mask=key_mask(MASK)), reference.encoder_block(block, x, SEEN))
     biased = block(x, attention_mask=key_mask(MASK), attention_bias=bias, padding_mask=MASK)
     close(biased, reference.encoder_block(block, x, SEEN, bias[0]))
+
+
+@every_form
+def test_encoder_block_step_by_step(form):
+    """Under a causal mask, as a language model writes."""
+    x, bias = normal(2, 4, 16), normal(1, 4, 4, 6, seed=2)
+    block = built(TransformerEncoderBlock(4, 24, **FORMS[form]), x.shape)
+    expected = reference.encoder_block(block, x, CAUSAL, bias[0, :, :, :4])
+    cache = tuple(np.zeros((2, block.attention.num_key_value_heads, 6, 4), "float32") for _ in range(2))
+    for t in range(4):
+        output, cache = block.step(x[:, t : t + 1], t, cache, cache_mask(6, t), bias[:, :, t : t + 1])
+        close(output, expected[:, t : t + 1])
 
 
 @every_form

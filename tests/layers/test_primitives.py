@@ -69,6 +69,13 @@ def test_cache_mask_is_a_row_of_the_causal_mask():
         )
 
 
+@pytest.mark.parametrize("width", [1, 3, 9])
+def test_cache_mask_with_a_width_is_a_row_of_the_sliding_window(width):
+    for position in range(6):
+        row = array(cache_mask(6, ops.convert_to_tensor(position), width))[0, 0, 0]
+        np.testing.assert_array_equal(row, array(sliding_window_mask(6, width))[0, 0, position])
+
+
 def seen(length, rule):
     """A mask by asking for each pair of a query and a key."""
     return np.array([[rule(query, key) for key in range(length)] for query in range(length)])

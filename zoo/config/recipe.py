@@ -13,7 +13,7 @@ from zoo.config.decoding import Decode, Expect, Export
 from zoo.config.rnn import RNNClassifier, RNNLanguageModel, RNNSeq2Seq, RNNTagger
 from zoo.config.tokenizer import Tokenizer
 from zoo.config.training import Train
-from zoo.config.transformer import Bert, Transformer, TransformerClassifier, TransformerTagger
+from zoo.config.transformer import GPT, Bert, Transformer, TransformerClassifier, TransformerTagger
 
 Model = Annotated[
     RNNLanguageModel
@@ -24,7 +24,8 @@ Model = Annotated[
     | TransformerClassifier
     | TransformerTagger
     | TextCNN
-    | Bert,
+    | Bert
+    | GPT,
     Field(discriminator="name"),
 ]
 Task = Literal["language_modeling", "masked_language_modeling", "classification", "tagging", "translation"]

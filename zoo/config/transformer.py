@@ -30,6 +30,8 @@ class Attentive(Section):
     """Pre-LN (True) or the paper's post-LN (False)."""
     activation: Literal["relu", "gelu", "geglu", "swiglu"] = "relu"
     """Between the feed-forward matrices; geglu and swiglu have a gate, which is a third matrix."""
+    scale_attention: bool = True
+    """Divide scores by the root of a head's width, as the paper does (False: to see what happens without)."""
     dropout: Probability = 0.0
     """Dropout on embeddings and on each sub-layer's output."""
     attention_dropout: Probability = 0.0
@@ -45,6 +47,8 @@ class Transformer(Attentive):
     """Encoder blocks."""
     num_decoder_layers: PositiveInt
     """Decoder blocks."""
+    causal: bool = True
+    """Whether the decoder's mask hides later target tokens in training (False: to see what happens without)."""
 
 
 class TransformerClassifier(Attentive):
@@ -75,3 +79,15 @@ class Bert(Attentive):
     name: Literal["bert"]
     num_layers: PositiveInt
     """Encoder blocks."""
+
+
+class GPT(Attentive):
+    """Decoder-only Transformer (Radford et al. 2018): what comes next, from all that stands before."""
+
+    task: ClassVar = "language_modeling"
+    name: Literal["gpt"]
+    num_layers: PositiveInt
+    """Blocks."""
+    attention_window: PositiveInt | None = None
+    """Tokens that each token sees, itself the last of them (null: all before it). With relative positions a text
+    may then grow beyond data.max_length and is still read as in training."""

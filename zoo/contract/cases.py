@@ -33,7 +33,12 @@ SMALL = {
     "character_dim": 4,
 }
 """Small values by the names that keys have everywhere; other whole numbers become 8."""
-ALSO_TRIED = {"num_key_value_heads": [1], "character_dim": [None], "pooling": ["mean", "last"]}
+ALSO_TRIED = {
+    "num_key_value_heads": [1],
+    "character_dim": [None],
+    "pooling": ["mean", "last"],
+    "attention_window": [2],
+}
 """Further values of keys that are no choice by themselves."""
 TOGETHER = {("input_feeding", True): {"attention": "luong_general"}}
 """What a value needs beside it."""

@@ -32,7 +32,6 @@ class Windows:
         self.stream, self.training, self.seed = encoded.sources.ids, training, recipe.seed
         self.length = recipe.data.max_length
         self.rows = recipe.train.batch_tokens // self.length
-        self.rows = self.rows // 8 * 8 or self.rows
         self.asked = len(self.stream) - 1
         if self.asked < (self.length if training else 1):
             name, least = (

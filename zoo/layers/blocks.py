@@ -26,11 +26,13 @@ class TransformerBlock(keras.layers.Layer):
         num_key_value_heads: int | None = None,
         rotary: bool = False,
         transformer_xl: bool = False,
+        scale_attention: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_heads, self.num_key_value_heads = num_heads, num_key_value_heads
         self.rotary, self.transformer_xl = rotary, transformer_xl
+        self.scale_attention = scale_attention
         self.intermediate_dim, self.activation = intermediate_dim, activation
         self.dropout, self.attention_dropout = dropout, attention_dropout
         self.normalization, self.normalize_first = normalization, normalize_first
@@ -52,6 +54,7 @@ class TransformerBlock(keras.layers.Layer):
             num_key_value_heads=self.num_key_value_heads,
             rotary=of_itself and self.rotary,
             transformer_xl=of_itself and self.transformer_xl,
+            scale=self.scale_attention,
             name=name,
             dtype=self.dtype_policy,
         )
@@ -64,6 +67,13 @@ class TransformerBlock(keras.layers.Layer):
             name="feed_forward",
             dtype=self.dtype_policy,
         )
+
+    def _cached(self, attention, y, position, cache, attention_mask, attention_bias):
+        """Self-attention of one position (B, 1, D), and the cache that now holds its keys and values too."""
+        new = attention.project_memory(y, start=position)
+        cache = tuple(put(old, position, n, axis=2) for old, n in zip(cache, new, strict=True))
+        read = attention.attend(y, *cache, attention_mask, attention_bias=attention_bias, start=position)
+        return read, cache
 
     def _feed(self, x, padding_mask, training):
         """The last sub-layer of both."""
@@ -98,6 +108,7 @@ class TransformerBlock(keras.layers.Layer):
             "num_key_value_heads",
             "rotary",
             "transformer_xl",
+            "scale_attention",
         )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -131,6 +142,7 @@ class TransformerEncoderBlock(TransformerBlock):
         num_key_value_heads: heads of keys and values, each shared by a group of query heads; None: all.
         rotary: rotary positions inside the self-attention.
         transformer_xl: Transformer-XL's relative positions inside the self-attention.
+        scale_attention: divide the scores by sqrt(K).
 
     Call arguments:
         inputs: (B, S, D).
@@ -140,7 +152,8 @@ class TransformerEncoderBlock(TransformerBlock):
         padding_mask: (B, S) bool, True = is a token; batch normalisation alone needs it.
         return_attention_scores: return the attention weights too.
 
-    Returns: (B, S, D), or a pair of it and the attention weights (B, H, S, S).
+    Returns: (B, S, D), or a pair of it and the attention weights (B, H, S, S). `step` does the same for one
+    position with a cache of keys and values, as a language model writes.
 
     Masking: by `attention_mask`; what stands at masked positions comes out as anything and must not be read.
 
@@ -191,6 +204,18 @@ class TransformerEncoderBlock(TransformerBlock):
         x = self._feed(x, padding_mask, training)
         return (x, *weights) if return_attention_scores else x
 
+    def step(self, inputs, position, cache, attention_mask, attention_bias=None):
+        """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it."""
+        written = []
+
+        def self_attention(y):
+            read, new_cache = self._cached(self.attention, y, position, cache, attention_mask, attention_bias)
+            written.extend(new_cache)
+            return read
+
+        x = self._residual(inputs, self.attention_norm, self_attention, None, False)
+        return self._feed(x, None, False), tuple(written)
+
 
 @keras.saving.register_keras_serializable("zoo")
 class TransformerDecoderBlock(TransformerBlock):
@@ -209,6 +234,7 @@ class TransformerDecoderBlock(TransformerBlock):
         num_key_value_heads: heads of keys and values, in both attentions; None: all.
         rotary: rotary positions inside the self-attention.
         transformer_xl: Transformer-XL's relative positions inside the self-attention.
+        scale_attention: divide the scores of both attentions by sqrt(K).
 
     Call arguments:
         inputs: (B, T, D).
@@ -289,15 +315,12 @@ class TransformerDecoderBlock(TransformerBlock):
 
     def step(self, inputs, position, cache, projected, memory_mask, attention_bias=None):
         """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it."""
-        length, written = cache[0].shape[2], []
+        seen, written = cache_mask(cache[0].shape[2], position), []
 
         def self_attention(y):
-            new = self.self_attention.project_memory(y, start=position)
-            written.extend(put(old, position, n, axis=2) for old, n in zip(cache, new, strict=True))
-            seen = cache_mask(length, position)
-            return self.self_attention.attend(
-                y, *written, seen, attention_bias=attention_bias, start=position
-            )
+            read, new_cache = self._cached(self.self_attention, y, position, cache, seen, attention_bias)
+            written.extend(new_cache)
+            return read
 
         x = self._forward(
             inputs,

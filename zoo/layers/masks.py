@@ -47,9 +47,16 @@ def sliding_window_mask(length, width: int, causal: bool = True):
     return near & (keys <= queries if causal else keys - queries < width)
 
 
-def cache_mask(length: int, position):
-    """For the cache of one step: the slots up to `position` are filled: (1, 1, 1, L)."""
-    return ops.reshape(ops.arange(length) <= position, (1, 1, 1, length))
+def cache_mask(length, position, width: int | None = None):
+    """For the cache of one step: the slots up to `position` are filled: (1, 1, 1, L).
+
+    It is the row of the causal mask at `position`; with a width, of the sliding window's.
+    """
+    slots = ops.arange(length)
+    seen = slots <= position
+    if width is not None:
+        seen = seen & (slots > position - width)
+    return ops.reshape(seen, (1, 1, 1, -1))
 
 
 def _positions(length):

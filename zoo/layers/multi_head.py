@@ -28,6 +28,7 @@ class MultiHeadAttention(keras.layers.Layer):
         rotary: turn queries and keys by their positions (`RotaryEmbedding`); for self-attention.
         query_chunk: queries at a time, for long sequences (`ScaledDotProductAttention`); None: all.
         transformer_xl: a term of distances in the scores (`TransformerXLPositions`); for self-attention.
+        scale: divide the scores by sqrt(K).
 
     Call arguments:
         query: (B, T, D).
@@ -65,13 +66,14 @@ class MultiHeadAttention(keras.layers.Layer):
         rotary: bool = False,
         query_chunk: int | None = None,
         transformer_xl: bool = False,
+        scale: bool = True,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # the bias stays in the precision it comes in
         self.num_heads, self.dropout = num_heads, dropout
         self.num_key_value_heads = num_key_value_heads or num_heads
         self.rotary, self.transformer_xl = rotary, transformer_xl
-        self.query_chunk = query_chunk
+        self.query_chunk, self.scale = query_chunk, scale
         if num_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_key_value_heads {num_key_value_heads} does not divide num_heads {num_heads}"
@@ -95,7 +97,7 @@ class MultiHeadAttention(keras.layers.Layer):
             setattr(self, f"{name}_dense", dense)
         heads = [(None, heads, None, self.head_dim) for heads in (self.num_heads, self.num_key_value_heads)]
         self.dot_product = ScaledDotProductAttention(
-            self.dropout, query_chunk=self.query_chunk, name="dot_product", dtype=self.dtype_policy
+            self.dropout, self.scale, self.query_chunk, name="dot_product", dtype=self.dtype_policy
         )
         self.dot_product.build(heads[0], heads[1], heads[1])
         if self.rotary:
@@ -103,7 +105,7 @@ class MultiHeadAttention(keras.layers.Layer):
             self.rotary_embedding.build(heads[0])
         if self.transformer_xl:
             self.relative = TransformerXLPositions(
-                self.num_heads, width, name="relative", dtype=self.dtype_policy
+                self.num_heads, width, self.scale, name="relative", dtype=self.dtype_policy
             )
             self.relative.build(heads[0])
 
@@ -182,5 +184,13 @@ class MultiHeadAttention(keras.layers.Layer):
         return ops.transpose(ops.reshape(dense(x), shape), (0, 2, 1, 3))
 
     def get_config(self):
-        names = ("num_heads", "dropout", "num_key_value_heads", "rotary", "query_chunk", "transformer_xl")
+        names = (
+            "num_heads",
+            "dropout",
+            "num_key_value_heads",
+            "rotary",
+            "query_chunk",
+            "transformer_xl",
+            "scale",
+        )
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

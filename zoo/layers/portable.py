@@ -16,7 +16,7 @@ def put(buffer, position, value, axis: int):
     """`buffer` with `value` (size 1 on `axis`) written at `position` of `axis`."""
     shape = [1] * len(buffer.shape)
     shape[axis] = -1
-    here = ops.reshape(ops.equal(ops.arange(buffer.shape[axis]), position), shape)
+    here = ops.reshape(ops.equal(ops.arange(ops.shape(buffer)[axis]), position), shape)
     return ops.where(here, value, buffer)
 
 

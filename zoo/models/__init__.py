@@ -1,6 +1,7 @@
 """Layers composed into models. Importing this package registers every class with Keras."""
 
 from zoo.models.bert import Bert
+from zoo.models.gpt import GPT
 from zoo.models.rnn_classifier import RNNClassifier
 from zoo.models.rnn_language_model import RNNLanguageModel
 from zoo.models.rnn_tagger import RNNTagger
@@ -11,6 +12,7 @@ from zoo.models.transformer_classifier import TransformerClassifier
 from zoo.models.transformer_tagger import TransformerTagger
 
 __all__ = [
+    "GPT",
     "Bert",
     "RNNClassifier",
     "RNNLanguageModel",

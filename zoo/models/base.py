@@ -81,6 +81,8 @@ class LanguageModel(ZooModel):
 
     task = "language_modeling"
     input_ranks = {"token_ids": 2}
+    longest: int | None = None
+    """Tokens of the longest text that it can read; None: of any."""
 
     def encode(self, token_ids):
         return {"prompt": token_ids}

@@ -20,8 +20,8 @@ class Bert(MaskedLanguageModel):
     Args:
         vocabulary_size: size of input and output.
         num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions,
-            max_sequence_length, normalization, normalize_first, activation, dropout, attention_dropout: as in
-            `zoo.config.transformer.Bert`, where they are described.
+            max_sequence_length, normalization, normalize_first, activation, scale_attention, dropout,
+            attention_dropout: as in `zoo.config.transformer.Bert`, where they are described.
 
     Call arguments:
         inputs: {"token_ids": (B, S) int, "places": (B, K) int, "order": (B, S) int}; a hidden token is -1, which
@@ -38,8 +38,8 @@ class Bert(MaskedLanguageModel):
         >>> import numpy as np
         >>> model = Bert(vocabulary_size=10, num_layers=1, hidden_dim=8, intermediate_dim=16, num_heads=2,
         ...     num_key_value_heads=None, positions="learned", max_sequence_length=512,
-        ...     normalization="layer", normalize_first=False, activation="gelu", dropout=0.0,
-        ...     attention_dropout=0.0)
+        ...     normalization="layer", normalize_first=False, activation="gelu", scale_attention=True,
+        ...     dropout=0.0, attention_dropout=0.0)
         >>> inputs = {"token_ids": np.array([[4, -1, 5, 3, 0]]), "places": np.array([[1]])}
         >>> model({**inputs, "order": np.array([[0, 1, 0, 0, 0]])}).shape
         TensorShape([1, 1, 10])
@@ -61,6 +61,7 @@ class Bert(MaskedLanguageModel):
         normalization: str,
         normalize_first: bool,
         activation: str,
+        scale_attention: bool,
         dropout: float,
         attention_dropout: float,
         **kwargs,
@@ -77,6 +78,7 @@ class Bert(MaskedLanguageModel):
             normalization=normalization,
             normalize_first=normalize_first,
             activation=activation,
+            scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
         )

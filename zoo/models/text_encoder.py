@@ -22,7 +22,7 @@ class TextEncoder(keras.layers.Layer):
     Args:
         vocabulary_size: V.
         num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions, max_sequence_length,
-            normalization, normalize_first, activation, dropout, attention_dropout: as in
+            normalization, normalize_first, activation, scale_attention, dropout, attention_dropout: as in
             `zoo.config.transformer.Attentive`, where they are described.
 
     Call arguments:
@@ -53,6 +53,7 @@ class TextEncoder(keras.layers.Layer):
         normalization: str,
         normalize_first: bool,
         activation: str,
+        scale_attention: bool,
         dropout: float,
         attention_dropout: float,
         **kwargs,
@@ -77,6 +78,7 @@ class TextEncoder(keras.layers.Layer):
                 dropout=dropout,
                 attention_dropout=attention_dropout,
                 activation=activation,
+                scale_attention=scale_attention,
                 normalize_first=normalize_first,
                 normalization=normalization,
                 num_key_value_heads=num_key_value_heads,

@@ -32,8 +32,8 @@ class Transformer(Seq2Seq):
         vocabulary_size: V.
         num_encoder_layers, num_decoder_layers, hidden_dim, intermediate_dim, num_heads,
             num_key_value_heads, positions, max_sequence_length, normalization, normalize_first,
-            activation, dropout, attention_dropout: as in `zoo.config.transformer.Transformer`, where they
-            are described.
+            activation, scale_attention, dropout, attention_dropout, causal: as in
+            `zoo.config.transformer.Transformer`, where they are described.
 
     Call arguments:
         inputs: {"encoder_token_ids": (B, S) int, "decoder_token_ids": (B, T) int}.
@@ -41,7 +41,8 @@ class Transformer(Seq2Seq):
     Returns: logits (B, T, V), float32.
 
     Masking: derived from the ids (0 is padding), and causal in the decoder: the logits depend neither
-    on the padding nor on later target tokens.
+    on the padding nor on later target tokens. Without `causal` they depend on all target tokens, also on those
+    that they should foretell, and `step`, which never sees these, gives other logits.
 
     Differs from the paper: the choices of positions, norm and activation; pre-LN (one more norm ends each
     stack); dropout inside the feed-forward layers; a bias of the output projection.
@@ -51,7 +52,8 @@ class Transformer(Seq2Seq):
         >>> model = Transformer(vocabulary_size=10, num_encoder_layers=1, num_decoder_layers=1,
         ...     hidden_dim=8, intermediate_dim=16, num_heads=2, num_key_value_heads=None,
         ...     positions="sinusoidal", max_sequence_length=512, normalization="layer",
-        ...     normalize_first=True, activation="relu", dropout=0.0, attention_dropout=0.0)
+        ...     normalize_first=True, activation="relu", scale_attention=True,
+        ...     dropout=0.0, attention_dropout=0.0, causal=True)
         >>> ids = np.array([[4, 5, 3, 0]])
         >>> model({"encoder_token_ids": ids, "decoder_token_ids": ids[:, :3]}).shape
         TensorShape([1, 3, 10])
@@ -74,8 +76,10 @@ class Transformer(Seq2Seq):
         normalization: str,
         normalize_first: bool,
         activation: str,
+        scale_attention: bool,
         dropout: float,
         attention_dropout: float,
+        causal: bool,
         **kwargs,
     ):
         super().__init__(
@@ -91,17 +95,20 @@ class Transformer(Seq2Seq):
             normalization=normalization,
             normalize_first=normalize_first,
             activation=activation,
+            scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
+            causal=causal,
             **kwargs,
         )
-        dtype = self.dtype_policy
+        dtype, self.causal = self.dtype_policy, causal
         block = dict(
             num_heads=num_heads,
             intermediate_dim=intermediate_dim,
             dropout=dropout,
             attention_dropout=attention_dropout,
             activation=activation,
+            scale_attention=scale_attention,
             normalize_first=normalize_first,
             normalization=normalization,
             num_key_value_heads=num_key_value_heads,
@@ -145,12 +152,13 @@ class Transformer(Seq2Seq):
         token_ids = inputs["decoder_token_ids"]
         length, mask = ops.shape(token_ids)[1], padding_mask(token_ids)
         bias = bias_of_sequence(self.decoder_bias, length)
+        seen = causal_mask(length) if self.causal else key_mask(mask)
         x = self._embed(token_ids, 0, training)
         for block in self.decoder:
             x = block(
                 x,
                 states,
-                attention_mask=causal_mask(length),
+                attention_mask=seen,
                 memory_mask=memory_mask,
                 attention_bias=bias,
                 padding_mask=mask,

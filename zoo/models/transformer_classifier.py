@@ -19,8 +19,8 @@ class TransformerClassifier(Classifier):
     Args:
         vocabulary_size, num_classes: sizes of input and output.
         num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions,
-            max_sequence_length, normalization, normalize_first, activation, dropout, attention_dropout,
-            pooling: as in `zoo.config.transformer.TransformerClassifier`, where they are described.
+            max_sequence_length, normalization, normalize_first, activation, scale_attention, dropout,
+            attention_dropout, pooling: as in `zoo.config.transformer.TransformerClassifier`, where they are described.
 
     Call arguments:
         inputs: {"token_ids": (B, S) int}.
@@ -37,7 +37,7 @@ class TransformerClassifier(Classifier):
         >>> model = TransformerClassifier(vocabulary_size=10, num_classes=2, num_layers=1, hidden_dim=8,
         ...     intermediate_dim=16, num_heads=2, num_key_value_heads=None, positions="sinusoidal",
         ...     max_sequence_length=512, normalization="layer", normalize_first=True, activation="relu",
-        ...     dropout=0.0, attention_dropout=0.0, pooling="mean")
+        ...     scale_attention=True, dropout=0.0, attention_dropout=0.0, pooling="mean")
         >>> model({"token_ids": np.array([[4, 5, 3, 0]])}).shape
         TensorShape([1, 2])
 
@@ -59,6 +59,7 @@ class TransformerClassifier(Classifier):
         normalization: str,
         normalize_first: bool,
         activation: str,
+        scale_attention: bool,
         dropout: float,
         attention_dropout: float,
         pooling: str,
@@ -77,6 +78,7 @@ class TransformerClassifier(Classifier):
             normalization=normalization,
             normalize_first=normalize_first,
             activation=activation,
+            scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
             pooling=pooling,
@@ -94,6 +96,7 @@ class TransformerClassifier(Classifier):
             normalization=normalization,
             normalize_first=normalize_first,
             activation=activation,
+            scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
             name="encoder",

@@ -69,9 +69,13 @@ def at_places(x, places):
     return ops.matmul(ops.cast(here, x.dtype), x)
 
 
-def read(blocks, x, mask, bias_layer, training):
-    """A stack of encoder blocks over embeddings x (B, S, D), of which mask (B, S) says the tokens."""
+def read(blocks, x, mask, bias_layer, training, attention_mask=None):
+    """A stack of encoder blocks over embeddings x (B, S, D), of which mask (B, S) says the tokens.
+
+    All tokens see each other, unless an attention_mask says what each may see.
+    """
     bias = bias_of_sequence(bias_layer, ops.shape(x)[1])
+    seen = key_mask(mask) if attention_mask is None else attention_mask
     for block in blocks:
-        x = block(x, attention_mask=key_mask(mask), attention_bias=bias, padding_mask=mask, training=training)
+        x = block(x, attention_mask=seen, attention_bias=bias, padding_mask=mask, training=training)
     return x

@@ -19,8 +19,8 @@ class TransformerTagger(Tagger):
     Args:
         vocabulary_size, num_classes: sizes of input and output.
         num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions,
-            max_sequence_length, normalization, normalize_first, activation, dropout, attention_dropout: as in
-            `zoo.config.transformer.TransformerTagger`, where they are described.
+            max_sequence_length, normalization, normalize_first, activation, scale_attention, dropout,
+            attention_dropout: as in `zoo.config.transformer.TransformerTagger`, where they are described.
 
     Call arguments:
         inputs: {"token_ids": (B, S) int, "character_ids": (B, S, W) int}. The characters are not read: by them
@@ -37,7 +37,7 @@ class TransformerTagger(Tagger):
         >>> model = TransformerTagger(vocabulary_size=10, num_classes=2, num_layers=1, hidden_dim=8,
         ...     intermediate_dim=16, num_heads=2, num_key_value_heads=None, positions="sinusoidal",
         ...     max_sequence_length=512, normalization="layer", normalize_first=True, activation="relu",
-        ...     dropout=0.0, attention_dropout=0.0)
+        ...     scale_attention=True, dropout=0.0, attention_dropout=0.0)
         >>> inputs = {"token_ids": np.array([[4, 5, 6, 0]]), "character_ids": np.ones((1, 4, 6), "int32")}
         >>> model(inputs).shape
         TensorShape([1, 4, 2])
@@ -60,6 +60,7 @@ class TransformerTagger(Tagger):
         normalization: str,
         normalize_first: bool,
         activation: str,
+        scale_attention: bool,
         dropout: float,
         attention_dropout: float,
         **kwargs,
@@ -77,6 +78,7 @@ class TransformerTagger(Tagger):
             normalization=normalization,
             normalize_first=normalize_first,
             activation=activation,
+            scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
             **kwargs,
@@ -93,6 +95,7 @@ class TransformerTagger(Tagger):
             normalization=normalization,
             normalize_first=normalize_first,
             activation=activation,
+            scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
             name="encoder",
