@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.config import Recipe
+from zoo.contract.cases import randomize
 from zoo.data.datasets import Split
 from zoo.data.tokenizers import UNK, train_tokenizer
 from zoo.tasks import Tagging, build_task
@@ -25,30 +26,49 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["softmax", "crf"])
-def tagger(request):
+WORDS, SUBWORDS = {"name": "word"}, {"name": "sentencepiece", "vocabulary_size": 284}
+RNN = {"name": "rnn_tagger", "embedding_dim": 8, "units": 8, "character_dim": 6}
+TRANSFORMER = {
+    "name": "transformer_tagger",
+    "num_layers": 1,
+    "hidden_dim": 8,
+    "intermediate_dim": 8,
+    "num_heads": 2,
+}
+KINDS = {
+    "softmax": (WORDS, RNN),
+    "crf": (WORDS, {**RNN, "crf": True}),
+    "sub-words": (SUBWORDS, TRANSFORMER),
+}
+
+
+def make_tagger(kind: str):
     """Untrained, with weights so large that the words have different tags."""
+    tokenizer, model = KINDS[kind]
     recipe = Recipe.model_validate(
         {
             "name": "test/tags",
             "task": "tagging",
             "data": {"name": "ud_ewt", "max_length": 16},
-            "tokenizer": {"name": "word"},
-            "model": {
-                "name": "rnn_tagger",
-                "embedding_dim": 8,
-                "units": 8,
-                "character_dim": 6,
-                "crf": request.param,
-            },
+            "tokenizer": tokenizer,
+            "model": model,
             "train": {"steps": 1, "batch_tokens": 64, "learning_rate": 1e-2},
         }
     )
-    task = build_task(recipe, train_tokenizer(recipe.tokenizer, TEXTS), TAGS)
-    random = np.random.default_rng(3)
-    for variable in task.model.trainable_variables:
-        variable.assign(random.normal(0.0, 0.8, variable.shape))
+    task = build_task(recipe, train_tokenizer(recipe.tokenizer, TEXTS * 3), TAGS)
+    randomize(task.model, seed=8, spread=0.8)
     return task
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tagger(request):
+    return make_tagger(request.param)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """One that reads characters."""
+    return make_tagger("softmax")
 
 
 def test_every_word_has_a_tag(tagger) -> None:
@@ -81,10 +101,28 @@ def test_a_text_may_be_a_list_of_words(tagger) -> None:
         tagger.tag("the dog")
 
 
-def test_the_characters_tell_unknown_words_apart(tagger) -> None:
+def test_the_first_piece_of_a_word_has_its_tag() -> None:
+    """By hand: the model's scores at the places where a word begins, whatever stands at the others."""
+    tagger = make_tagger("sub-words")
+    words = ["sees", "naïve", "狗", "unheard-of"]
+    pieces = tagger.tokenizer.encode_words(words)
+    assert max(map(len, pieces)) > 2
+    ids = np.array([[i for row in pieces for i in row]])
+    scores = np.array(tagger.model({"token_ids": ids, "character_ids": np.zeros((1, *ids.shape[1:], 24))}))
+    firsts = [sum(map(len, pieces[:i])) for i in range(len(words))]
+    expected = [(word, TAGS[scores[0, place].argmax()]) for word, place in zip(words, firsts, strict=True)]
+    assert tagger.tag([" ".join(words)]) == [expected]
+
+
+def test_an_empty_word_keeps_its_place(tagger) -> None:
+    (found,) = tagger.tag([["the", "", "dog"]])
+    assert [word for word, _ in found] == ["the", "", "dog"]
+
+
+def test_the_characters_tell_unknown_words_apart(reader) -> None:
     words = ["".join(letters) for letters in itertools.product("abc", repeat=3)]
-    assert {i for row in tagger.tokenizer.encode_words(words) for i in row} == {UNK}
-    assert len({tag for ((_, tag),) in tagger.tag([[word] for word in words])}) > 1
+    assert {i for row in reader.tokenizer.encode_words(words) for i in row} == {UNK}
+    assert len({tag for ((_, tag),) in reader.tag([[word] for word in words])}) > 1
 
 
 def test_an_answer_as_a_person_and_as_a_program_reads_it(tagger) -> None:
@@ -114,8 +152,9 @@ def test_compile_and_fit_like_any_keras_model(tagger) -> None:
     sources = ["the dog sees my dog .", "my dog", "."] * 4
     targets = ["DET NOUN VERB DET NOUN PUNCT", "DET NOUN", "PUNCT"] * 4
     inputs, labels = tagger.examples(sources, targets)
-    assert labels.shape == inputs["token_ids"].shape == inputs["character_ids"].shape[:2] == (12, 6)
-    assert labels[1].tolist() == [0, 1, -1, -1, -1, -1]
+    assert labels.shape == inputs["token_ids"].shape == inputs["character_ids"].shape[:2]
+    assert labels[1][labels[1] >= 0].tolist() == [0, 1]
+    assert (labels.shape == (12, 6)) == tagger.tokenizer.whole_words
     weights = tagger.model.get_weights()
     tagger.compile(optimizer="adam", loss=tagger.loss_function(), jit_compile=False)
     losses = tagger.fit(inputs, labels, epochs=8, batch_size=12, verbose=0).history["loss"]

@@ -224,9 +224,9 @@ def test_names_of_weights_do_not_hang_on_what_was_built_before(name):
     assert len(first) == len(small_model(name).weights)
 
 
-def test_without_tensorflow(colours, source, tmp_path):
-    """The same on JAX: the weights travel as NumPy arrays."""
-    pytest.importorskip("jax")
+@pytest.mark.jax
+def test_on_jax(colours, source, tmp_path):
+    """The weights that TensorFlow wrote, read and kept by JAX."""
     program = f"""
 import sys; sys.path.insert(0, {str(Path(tiny.__file__).parent)!r})
 import tiny
