@@ -26,6 +26,7 @@ MODELS = {
     "gpt": "zoo.models.gpt:GPT",
     "textcnn": "zoo.models.textcnn:TextCNN",
     "bert": "zoo.models.bert:Bert",
+    "xlnet": "zoo.models.xlnet:XLNet",
 }
 
 DATASETS = {

@@ -10,12 +10,13 @@ import numpy as np
 
 import zoo.layers
 from zoo.contract.layer_cases import LayerCase, built_with
-from zoo.layers.masks import causal_mask, key_mask
+from zoo.layers.masks import causal_mask, content_mask, key_mask, query_mask
 
 MASK = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], bool)
 X = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
 STATE = [X[:, 0, :6], X[:, 1, :6]]
 PLACES = np.arange(4)
+ORDER, ASKED = np.array([[0, 1, 2, 0], [2, 1, 0, 0]]), np.array([[1, 2], [1, 2]])
 HEADS = X.reshape(2, 4, 2, 4).transpose(0, 2, 1, 3)
 
 
@@ -99,6 +100,16 @@ CASES = {
     "TransformerDecoderBlock": (
         dict(**SIZES, attention_dropout=0.2, activation="geglu", num_key_value_heads=1, rotary=True),
         BOTH(X, X, attention_mask=causal_mask(4), memory_mask=key_mask(MASK)),
+    ),
+    "TwoStreamBlock": (
+        dict(**SIZES, normalize_first=True, num_key_value_heads=1, transformer_xl=True),
+        built_with(X.shape, X[:, :2].shape)(
+            X,
+            attention_mask=content_mask(ORDER) & key_mask(MASK),
+            queries=X[:, :2],
+            places=ASKED,
+            query_mask=query_mask(ASKED, ORDER) & key_mask(MASK),
+        ),
     ),
     "TiedEmbedding": (dict(vocabulary_size=9, hidden_dim=8, scale=3.0, stddev=0.1), tied_embedding),
     "LanguageModelHead": (dict(vocabulary_size=9), SELF(X)),

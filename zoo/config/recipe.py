@@ -13,7 +13,7 @@ from zoo.config.decoding import Decode, Expect, Export
 from zoo.config.rnn import RNNClassifier, RNNLanguageModel, RNNSeq2Seq, RNNTagger
 from zoo.config.tokenizer import Tokenizer
 from zoo.config.training import Train
-from zoo.config.transformer import GPT, Bert, Transformer, TransformerClassifier, TransformerTagger
+from zoo.config.transformer import GPT, Bert, Transformer, TransformerClassifier, TransformerTagger, XLNet
 
 Model = Annotated[
     RNNLanguageModel
@@ -25,7 +25,8 @@ Model = Annotated[
     | TransformerTagger
     | TextCNN
     | Bert
-    | GPT,
+    | GPT
+    | XLNet,
     Field(discriminator="name"),
 ]
 Task = Literal["language_modeling", "masked_language_modeling", "classification", "tagging", "translation"]

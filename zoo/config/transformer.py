@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 
 from zoo.config.base import PositiveInt, Probability, Section
 
+Positions = Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "transformer_xl", "none"]
+
 
 class Attentive(Section):
     """Keys of every Transformer."""
@@ -18,9 +20,7 @@ class Attentive(Section):
     """Attention heads; they divide hidden_dim."""
     num_key_value_heads: PositiveInt | None = None
     """Heads of keys and values, each shared by a group of query heads (null: as many as num_heads)."""
-    positions: Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "transformer_xl", "none"] = (
-        "sinusoidal"
-    )
+    positions: Positions = "sinusoidal"
     """How the order of the tokens is seen."""
     max_sequence_length: PositiveInt = 512
     """Longest sequence that learned positions know."""
@@ -91,3 +91,15 @@ class GPT(Attentive):
     attention_window: PositiveInt | None = None
     """Tokens that each token sees, itself the last of them (null: all before it). With relative positions a text
     may then grow beyond data.max_length and is still read as in training."""
+
+
+class XLNet(Attentive):
+    """Transformer that is asked for the tokens of a text in any order (Yang et al. 2019)."""
+
+    task: ClassVar = "masked_language_modeling"
+    objective: ClassVar = "permutation"
+    name: Literal["xlnet"]
+    num_layers: PositiveInt
+    """Blocks, each with a stream that reads and a stream that is asked."""
+    positions: Positions = "transformer_xl"
+    """How the order of the tokens is seen."""

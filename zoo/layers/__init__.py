@@ -22,6 +22,7 @@ from zoo.layers.transformer_xl import TransformerXLPositions
 from zoo.layers.normalization import LayerNormalization, RMSNormalization, MaskedBatchNormalization
 from zoo.layers.feed_forward import FeedForward
 from zoo.layers.blocks import TransformerEncoderBlock, TransformerDecoderBlock
+from zoo.layers.two_stream import TwoStreamBlock
 
 # What stands before and behind: embeddings, convolutions, pooling, heads.
 from zoo.layers.embedding import TiedEmbedding
@@ -56,6 +57,7 @@ __all__ = [
     "FeedForward",
     "TransformerEncoderBlock",
     "TransformerDecoderBlock",
+    "TwoStreamBlock",
     "TiedEmbedding",
     "MaskedConv1D",
     "MaskedPooling",

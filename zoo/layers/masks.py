@@ -59,6 +59,23 @@ def cache_mask(length, position, width: int | None = None):
     return ops.reshape(seen, (1, 1, 1, -1))
 
 
+def content_mask(order):
+    """Each token sees itself and what is not after it in an order (B, S): (B, 1, S, S).
+
+    `order` says when each token is asked for, 0 of what is known from the beginning. Rising from left to right it
+    gives the causal mask, all 0 a text in which all see each other.
+    """
+    return ops.expand_dims(ops.expand_dims(order, 1) <= ops.expand_dims(order, 2), 1)
+
+
+def query_mask(asked, order):
+    """Who asks for a token sees what is before it in the order, so never the token: (B, 1, K, S).
+
+    `asked` (B, K) are the numbers in `order` (B, S) of the tokens that are asked for.
+    """
+    return ops.expand_dims(ops.expand_dims(order, 1) < ops.expand_dims(asked, 2), 1)
+
+
 def _positions(length):
     """Where the queries and the keys stand: (1, 1, T, 1), (1, 1, 1, T)."""
     positions = ops.arange(length)

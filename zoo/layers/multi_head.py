@@ -36,7 +36,6 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask: bool, broadcastable to (B, H, T, S), True = may be attended to.
         attention_bias: broadcastable to (B, H, T, S), added to the scores (`ALiBi`, `T5RelativeBias`).
         start: position of the first token, for rotary.
-        positions: (B, T) int, where the queries stand if not from `start` on, for rotary and transformer_xl.
         return_attention_scores: return the weights too.
 
     Returns: (B, T, D), or a pair of it and the weights (B, H, T, S), which are those before dropout.
@@ -116,7 +115,6 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask=None,
         attention_bias=None,
         start=0,
-        positions=None,
         training=None,
         return_attention_scores=False,
     ):
@@ -129,7 +127,6 @@ class MultiHeadAttention(keras.layers.Layer):
             training,
             attention_bias,
             start if self.rotary else 0,  # distances count from the first key, turns from the first token
-            positions,
             return_attention_scores,
         )
 
@@ -149,10 +146,13 @@ class MultiHeadAttention(keras.layers.Layer):
         training=None,
         attention_bias=None,
         start=0,
-        positions=None,
         return_attention_scores=False,
+        positions=None,
     ):
-        """What the query (B, T, D) reads from projected keys and values (B, G, S, K): (B, T, D)."""
+        """What the query (B, T, D) reads from projected keys and values (B, G, S, K): (B, T, D).
+
+        `positions` (B, T) says where the queries stand if not from `start` on.
+        """
         batch, length = ops.shape(query)[0], ops.shape(query)[1]
         queries = self._heads(self.query_dense, query, self.num_heads)
         if self.rotary:

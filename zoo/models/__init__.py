@@ -10,6 +10,7 @@ from zoo.models.textcnn import TextCNN
 from zoo.models.transformer import Transformer
 from zoo.models.transformer_classifier import TransformerClassifier
 from zoo.models.transformer_tagger import TransformerTagger
+from zoo.models.xlnet import XLNet
 
 __all__ = [
     "GPT",
@@ -22,4 +23,5 @@ __all__ = [
     "Transformer",
     "TransformerClassifier",
     "TransformerTagger",
+    "XLNet",
 ]

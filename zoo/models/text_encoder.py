@@ -24,6 +24,7 @@ class TextEncoder(keras.layers.Layer):
         num_layers, hidden_dim, intermediate_dim, num_heads, num_key_value_heads, positions, max_sequence_length,
             normalization, normalize_first, activation, scale_attention, dropout, attention_dropout: as in
             `zoo.config.transformer.Attentive`, where they are described.
+        block_class: `TransformerEncoderBlock`, or one that can do more.
 
     Call arguments:
         token_ids: (B, S) int.
@@ -56,6 +57,7 @@ class TextEncoder(keras.layers.Layer):
         scale_attention: bool,
         dropout: float,
         attention_dropout: float,
+        block_class: type = TransformerEncoderBlock,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -72,7 +74,7 @@ class TextEncoder(keras.layers.Layer):
         self.position_bias = position_bias(positions, num_heads, "encoder", dtype)
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
         self.blocks = [
-            TransformerEncoderBlock(
+            block_class(
                 num_heads=num_heads,
                 intermediate_dim=intermediate_dim,
                 dropout=dropout,
@@ -107,7 +109,15 @@ class TextEncoder(keras.layers.Layer):
 
     def contextualize(self, x, mask, training=None):
         """Embeddings (B, S, D), of which mask (B, S) says the tokens, and all that the blocks make of them."""
+        x = read(self.blocks, self.placed(x, training), mask, self.position_bias, training)
+        return self.finished(x, mask, training)
+
+    def placed(self, x, training=None):
+        """Embeddings with their positions, as they enter the first block."""
         if self.positions is not None:
             x = self.positions(x)
-        x = read(self.blocks, self.dropout(x, training=training), mask, self.position_bias, training)
+        return self.dropout(x, training=training)
+
+    def finished(self, x, mask=None, training=None):
+        """What leaves the last block, normalised once more with pre-LN."""
         return x if self.norm is None else normalize(self.norm, x, mask, training)

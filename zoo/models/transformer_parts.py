@@ -64,6 +64,7 @@ def at_places(x, places):
     """The vectors of x (B, S, D) at `places` (B, K): (B, K, D).
 
     By a product with rows of one 1: K is small, every target knows it, and its gradient is a product again.
+    An x of one row (1, S, D) serves all rows of places.
     """
     here = ops.equal(ops.expand_dims(places, -1), ops.arange(ops.shape(x)[1], dtype=places.dtype))
     return ops.matmul(ops.cast(here, x.dtype), x)
