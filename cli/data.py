@@ -163,7 +163,7 @@ def _tagged(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
 
 def _lines(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
     pieces = tokenizer.pieces
-    lines = split.sources[0].split("\n", count)[:count]
+    lines = "\n".join(split.sources[:count]).split("\n", count)[:count]
     return [{"source": line, "source_pieces": [pieces[i] for i in tokenizer.encode(line)]} for line in lines]
 
 

@@ -14,30 +14,44 @@ from zoo.cli import options
     "--length-penalty", type=click.FloatRange(0.0), help="Exponent (default: decode.length_penalty)."
 )
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option(
+    "--judge", metavar="RUN|NAME", help="A classifier: does it know again what a language model writes?"
+)
+@click.option("--samples", type=click.IntRange(1), help="Texts that are written for --judge (default: 500).")
+@click.option("--seed", type=click.IntRange(0), help="Decides what is drawn for --judge (default: 0).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @options.allow_code
-def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_json: bool) -> None:
+def command(
+    model: str, split: str, beams, length_penalty, checkpoint: str, judge, samples, seed, as_json: bool
+) -> None:
     """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data.
 
     The figures go to standard output and, for a run, into its folder eval/, with the answers beside them.
+
+    With --judge a language model of labelled texts is asked for a text of each label in turn, as its recipe
+    decodes, and the classifier says what it takes each for. Reported are the share that it takes for what was
+    asked, different pairs of words over all pairs (distinct_2), and the share copied word for word from train.
     """
+    from zoo.errors import UserError
     from zoo.hub import find_model
 
+    if judge is None and (samples is not None or seed is not None):
+        raise UserError("--samples and --seed are for --judge")
     path = find_model(model)  # before TensorFlow starts, which takes seconds
+    judge_path = find_model(judge) if judge else None
 
     from zoo.cli import quiet
 
     quiet.start()
-    from zoo.cli.output import print_json, table
-
     from zoo.data.datasets import load_dataset
-    from zoo.errors import UserError
     from zoo.loading import load
-    from zoo.training.run_folder import RunFolder
 
     task = load(path, checkpoint)
     if not task.searches and (beams or length_penalty is not None):
         raise UserError(f"--beams and --length-penalty are for translation; this is {task.called}")
+    if judge_path:
+        _judge(task, load(judge_path), path, model, samples or 500, seed or 0, as_json)
+        return
     rows = load_dataset(task.recipe).splits().get(split)
     if rows is None:
         raise UserError(f"{model}: its data has no split '{split}'")
@@ -45,14 +59,36 @@ def command(model: str, split: str, beams, length_penalty, checkpoint: str, as_j
     figures, answers = task.score(rows, **options)
     followed = {"beams": beams or task.recipe.decode.beams} if task.searches else {}
     result = {"split": split, "rows": len(rows), **followed, **figures}
+    name = "-".join([split, *(f"{key}{value}" for key, value in followed.items())])
+    _report(path, model, name, result, answers, as_json)
+
+
+def _judge(task, judging, path, model: str, samples: int, seed: int, as_json: bool) -> None:
+    """Writes the texts beside the figures, one JSON object a line: they may hold line breaks."""
+    import json
+
+    from zoo.data.datasets import load_dataset
+    from zoo.judge import judge
+
+    figures, rows = judge(task, judging, load_dataset(task.recipe).train, samples, seed)
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    _report(path, model, "judge", {"judge": judging.recipe.name, **figures}, lines, as_json)
+
+
+def _report(path, model: str, name: str, result: dict, answers: list[str], as_json: bool) -> None:
+    """Into the folder of a run, and to standard output."""
+    from zoo.cli.output import print_json, table
+
+    from zoo.training.run_folder import RunFolder
+
     folder = RunFolder(path)
     if folder.resolved.exists():
-        name = "-".join([split, *(f"{key}{value}" for key, value in followed.items())])
         folder.write_json(folder.evaluations / f"{name}.json", result)
         if answers:
             (folder.evaluations / f"{name}.txt").write_text("\n".join(answers) + "\n", encoding="utf-8")
     if as_json:
         print_json(result)
-    else:
-        flat = {key: value for key, value in result.items() if not isinstance(value, dict)}
-        table([{"figure": key, "value": value} for key, value in flat.items()], title=model)
+        return
+    flat = {key: value for key, value in result.items() if not isinstance(value, dict)}
+    flat |= {f"recognised {label}": share for label, share in result.get("per_label", {}).items()}
+    table([{"figure": key, "value": value} for key, value in flat.items()], title=model)

@@ -37,7 +37,7 @@ FLOORS = {
     ),
     2: ("zoo.models", "zoo.decoding.search"),
     3: ("zoo.tasks", "zoo.training", "zoo.loading"),
-    4: ("zoo.export", "zoo.contract"),
+    4: ("zoo.export", "zoo.contract", "zoo.judge"),
     5: ("zoo.cli",),
 }
 """The longest prefix that fits a module decides."""

@@ -10,6 +10,8 @@ import pytest
 import sacrebleu
 
 from zoo.metrics import (
+    copied,
+    distinct_n,
     repeats,
     score_classification,
     score_language_model,
@@ -184,3 +186,19 @@ def test_nats_become_perplexity_and_bits():
     assert scores["bits_per_byte"] == pytest.approx(30 / 7)
     assert scores["tokens"] == 10
     assert score_language_model(1e9, 10, ["a"])["perplexity"] == math.inf
+
+
+def test_distinct_n_by_hand() -> None:
+    """The dog runs / the dog sleeps: 4 pairs, 3 different; 6 words, 4 different."""
+    texts = ["The dog runs", "the dog  sleeps", "x"]
+    assert distinct_n(texts, 2) == pytest.approx(3 / 4)
+    assert distinct_n(texts, 1) == pytest.approx(5 / 7)
+    assert distinct_n(["我爱狗", "我爱猫"], 2) == pytest.approx(3 / 4), "a character is a word"
+    assert distinct_n(["who ?", "who ?", "who ?"], 2) == pytest.approx(1 / 3)
+    assert distinct_n(["one", ""], 2) == distinct_n([], 2) == 0.0
+
+
+def test_copied_by_hand() -> None:
+    known = ["Who was Galileo ?", "谁是李白？"]
+    assert copied(["who was  Galileo?", "谁是李白？", "谁是杜甫？", "Who was"], known) == pytest.approx(50.0)
+    assert copied([], known) == 0.0

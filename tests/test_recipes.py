@@ -7,7 +7,7 @@ import re
 import pytest
 
 from zoo import hub
-from zoo.recipe import load_recipe
+from zoo.recipe import diff_recipes, load_recipe
 
 NAMES = hub.recipe_names()
 
@@ -40,3 +40,30 @@ def test_a_copy_works_anywhere(name: str) -> None:
     """`zoo cp` copies the file as it is, so a recipe extends by name and reads no file beside it."""
     extends = re.search(r"^extends: *(.*)$", hub.find_recipe(name).read_text(encoding="utf-8"), re.MULTILINE)
     assert extends is None or extends[1] in NAMES
+
+
+SMALL = "translation/multi30k-en-de-transformer-tiny"
+ABLATIONS = {
+    "nopositions": "model.positions: sinusoidal -> none",
+    "onehead": "model.num_heads: 4 -> 1",
+    "unscaled": "model.scale_attention: true -> false",
+    "postnorm": "model.normalize_first: true -> false",
+    "batchnorm": "model.normalization: layer -> batch",
+    "unsmoothed": "train.label_smoothing: 0.1 -> 0.0",
+    "noncausal": "model.causal: true -> false",
+}
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_an_ablation_changes_one_thing(ablation: str) -> None:
+    base, other = (
+        load_recipe(SMALL.replace("-tiny", f"-{word}-tiny")).recipe for word in ("ablation", ablation)
+    )
+    assert diff_recipes(base, other)[1:] == [ABLATIONS[ablation]]  # the first is the name
+
+
+def test_the_base_of_the_ablations_is_a_short_run_of_the_tiny_recipe() -> None:
+    base, whole = (load_recipe(name).recipe for name in (SMALL.replace("-tiny", "-ablation-tiny"), SMALL))
+    changed = {line.split(":")[0] for line in diff_recipes(whole, base)}
+    short = {f"train.{key}" for key in ("steps", "warmup", "validate_every", "save_every")}
+    assert {key for key in changed if not key.startswith("expect")} == {"name", "decode.beams", *short}

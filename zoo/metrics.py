@@ -72,7 +72,7 @@ def repeats(text: str) -> bool:
     Something is any number of words; a character is a word where a script has no spaces. A run of signs
     (`...`) and a number (`1000`) are one word each.
     """
-    words = TOKEN.findall(text.lower())
+    words = _words(text)
     for size in range(1, len(words) // 3 + 1):
         run = 0  # places in a row that equal the place `size` further on
         for i in range(len(words) - size):
@@ -168,9 +168,29 @@ def score_language_model(nats: float, tokens: int, texts: Sequence[str]) -> dict
     }
 
 
+def distinct_n(texts: Sequence[str], n: int) -> float:
+    """Different n-grams of words over all n-grams of all texts, from 0 to 1: how much texts repeat each other.
+
+    Upper and lower case are one; a character is a word where a script has no spaces. 0 where no text has n words.
+    It falls as texts become more: compare equal numbers of them. (Li et al. 2016, arXiv:1510.03055)
+    """
+    grams = [tuple(words[i : i + n]) for words in map(_words, texts) for i in range(len(words) - n + 1)]
+    return len({*grams}) / len(grams) if grams else 0.0
+
+
+def copied(texts: Sequence[str], known: Sequence[str]) -> float:
+    """Share of texts (percent) that stand word for word among known ones; case and spaces do not matter."""
+    there = {tuple(_words(text)) for text in known}
+    return _percent(sum(tuple(_words(text)) in there for text in texts), len(texts))
+
+
 def perplexity(loss: float) -> float:
     """exp(loss); infinite where that is no number of a computer's."""
     return math.exp(loss) if loss < 700.0 else math.inf
+
+
+def _words(text: str) -> list[str]:
+    return TOKEN.findall(text.lower())
 
 
 def _percent(part: int, whole: int) -> float:

@@ -162,7 +162,8 @@ class OneFile(Files):
 
 
 class Columns(Section):
-    """Where the fields stand: source and target for translation, text and label for classification."""
+    """Where the fields stand: source and target for translation, text and label for classification and for language
+    modelling, which learns to write texts by their labels."""
 
     source: Column | None = None
     """Column of the input text: number from 0, or name."""

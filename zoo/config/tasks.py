@@ -6,14 +6,20 @@ from zoo import registry
 from zoo.config import data as d
 from zoo.config.recipe import MODEL_SECTIONS, Recipe
 
-COLUMNS = {"translation": ("source", "target"), "classification": ("text", "label")}
+COLUMNS = {
+    "translation": ("source", "target"),
+    "classification": ("text", "label"),
+    "language_modeling": ("text", "label"),
+}
 """Tasks that tables are read for, and the columns of each."""
 STREAMS = ("language_modeling", "masked_language_modeling")
 """Tasks that read documents, one after the other, in windows."""
+LABELLED = ("classification", "language_modeling")
+"""Tasks of texts with labels: a language model learns to write a text of a wanted label (data/labels.py)."""
 DATA_TASKS = {
-    d.SST2: ("classification",),
-    d.TREC: ("classification",),
-    d.Labeled: ("classification",),
+    d.SST2: LABELLED,
+    d.TREC: LABELLED,
+    d.Labeled: LABELLED,
     d.UDEWT: ("tagging", "translation"),
     d.CoNLLU: ("tagging", "translation"),
     d.TinyShakespeare: (*STREAMS, "translation"),
@@ -62,5 +68,5 @@ def columns_of_other_task(r: Recipe) -> bool:
     """Whether a table names columns that only other tasks read."""
     if not isinstance(r.data, TABLES) or r.task not in COLUMNS:
         return False
-    others = (key for task, keys in COLUMNS.items() if task != r.task for key in keys)
+    others = {key for keys in COLUMNS.values() for key in keys} - {*COLUMNS[r.task]}
     return any(getattr(r.data.columns, key) is not None for key in others)

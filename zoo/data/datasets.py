@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zoo import registry
 from zoo.config import Recipe
+from zoo.data.labels import documents
 from zoo.data.words import split_words
 from zoo.errors import UserError
 
@@ -23,7 +24,8 @@ class Split:
     """Texts and their answers, row by row.
 
     Answers are texts (translation), names of labels (classification), a name for each word between spaces
-    (tagging), or empty: of language modelling a row is a document, which answers itself.
+    (tagging), or empty: of language modelling a row is a document, which answers itself. A document that was
+    made of a labelled text (labels.py) has its label beside it.
     """
 
     sources: list[str]
@@ -102,6 +104,8 @@ def load_dataset(recipe: Recipe) -> Dataset:
         if not len(split):
             raise UserError(f"data: the {name} split is empty; give at least one row that is not blank")
     if recipe.task == "language_modeling":
+        splits = {name: Split(documents(split), split.targets) for name, split in dataset.splits().items()}
+        dataset = replace(dataset, **splits)
         _count_documents(dataset)
         return dataset
     _count_repeats(dataset)
