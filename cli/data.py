@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import numpy as np
 from zoo.cli import options, output
 
 from zoo.config.data import Generated
+from zoo.config.tasks import STREAMS
 from zoo.data.datasets import Dataset, Split, answers, load_dataset
 from zoo.data.words import split_words
 
@@ -53,11 +55,11 @@ def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
         name: encode_split(split, tokenizer, task, labels, cache=False)
         for name, split in dataset.splits().items()
     }
-    batches = make_batches(recipe, encoded["train"], training=True)
+    batches = make_batches(recipe, encoded["train"], True, tokenizer)
     sides = ("source", "target") if task == "translation" else ("source",)
     rates = {name: {side: _unknown(part, side) for side in sides} for name, part in encoded.items()}
     rows = len(dataset.train)
-    streams = task == "language_modeling"
+    streams = task in STREAMS
     same = sum(source == target for source, target in dataset.train) / rows if len(sides) == 2 else None
     too_long = None if streams else batches.too_long / rows
     warnings = [*dataset.report.warnings, *_unknown_warnings(task, rates)]
@@ -163,7 +165,7 @@ def _tagged(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
 
 def _lines(split: Split, tokenizer, count: int) -> list[dict[str, Any]]:
     pieces = tokenizer.pieces
-    lines = "\n".join(split.sources[:count]).split("\n", count)[:count]
+    lines = islice((line for text in split.sources for line in text.removesuffix("\n").split("\n")), count)
     return [{"source": line, "source_pieces": [pieces[i] for i in tokenizer.encode(line)]} for line in lines]
 
 
@@ -195,7 +197,7 @@ def _print(facts: dict[str, Any]) -> None:
     click.echo(
         f"{facts['dataset']}  {facts['address'] or 'files of your own'}  (licence: {facts['licence']})\n"
     )
-    streams, two_sided = facts["task"] == "language_modeling", facts["task"] == "translation"
+    streams, two_sided = facts["task"] in STREAMS, facts["task"] == "translation"
     unit = "documents" if streams else "rows"
     for row in facts["splits"]:
         sides = [side for side in ("source", "target") if f"{side}_tokens" in row]

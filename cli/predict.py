@@ -17,14 +17,17 @@ from zoo.cli import options
 @click.option("--file", type=click.Path(path_type=Path), help="Texts, one a line; - is standard input.")
 @click.option("--beams", type=click.IntRange(1, 64), help="Hypotheses followed (default: decode.beams).")
 @click.option(
-    "--n-best", type=click.IntRange(1, 64), help="Answers a text, a line each (default: decode.n_best)."
+    "--n-best",
+    type=click.IntRange(1, 64),
+    help="Answers a text, a line each (default: decode.n_best); candidates for each [MASK].",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a text, with scores.")
 @options.allow_code
 def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best, as_json: bool) -> None:
     """Answer TEXTs with a run folder, a shipped model or an exported .tflite file.
 
-    A translator answers with a text, a classifier with a label, a tagger with WORD/TAG for each word.
+    A translator answers with a text, a classifier with a label, a tagger with WORD/TAG for each word, a masked
+    language model with the text in which each [MASK] is filled in.
     Without TEXT and --file, or with the text `-`, texts are read from standard input, one a line.
     """
     from zoo.errors import UserError
@@ -64,6 +67,15 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         else:
             for record in records:
                 click.echo(" ".join(record["answer"].splitlines()))
+                if n_best:
+                    _print_candidates(record.get("masks", ()))
+
+
+def _print_candidates(masks) -> None:
+    """What each [MASK] might be, a line each."""
+    for number, candidates in enumerate(masks, 1):
+        named = ", ".join(f"{found['token']} {found['probability']:.1%}" for found in candidates)
+        click.echo(f"  [MASK] {number}: {named}")
 
 
 def generates(model: str) -> str:
@@ -76,9 +88,12 @@ def _of_task(task, model: str, questions: list[str], beams, n_best) -> list[list
 
     if task.generates:
         raise UserError(generates(model))
+    if task.fills and not beams:
+        return task.answers(questions, n_best)
     if not task.searches:
+        said = "--beams is" if task.fills else "--beams and --n-best are"
         if beams or n_best:
-            raise UserError(f"--beams and --n-best are for translation; this is {task.called}")
+            raise UserError(f"{said} for translation; this is {task.called}")
         return task.answers(questions)
     decode = task.recipe.decode
     n_best = n_best or min(decode.n_best, beams or decode.beams)

@@ -85,6 +85,8 @@ EXAMPLES = {
 
 def example_text(recipe) -> str:
     """A first question for a model of this recipe."""
+    if recipe.task == "masked_language_modeling":
+        return "The [MASK] is in the house ."
     found = EXAMPLES.get(recipe.data.name, "a text of yours")
     if isinstance(found, str):
         return found

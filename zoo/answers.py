@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.data.reading import filled
 from zoo.data.tokenizers import Tokenizer
 
 
@@ -78,6 +79,34 @@ class Tagging:
         """From the numbers of the tags, one at each word's first piece; those behind the last word are padding."""
         told = [labels[tag] for tag in tags if tag != NO_TAG]
         return cls(tuple(words), tuple(told[: len(words)]))
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A text with its hidden tokens written out, and for each of them the candidates with their probabilities."""
+
+    text: str
+    candidates: tuple[tuple[tuple[str, float], ...], ...]
+    """Of each [MASK], best first: what it would be in the text, without its blank, and how probable that is."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def record(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        named = [[{"token": token, "probability": p} for token, p in each] for each in self.candidates]
+        return {"answer": self.text, "masks": named}
+
+    @classmethod
+    def of(cls, text: str, ids: np.ndarray, probabilities: np.ndarray, tokenizer: Tokenizer) -> Filling:
+        """From the candidates of the first hidden tokens, (K, n) both."""
+        surfaces = tokenizer.surfaces
+        best = [surfaces[row[0]] for row in ids.tolist()]
+        named = (
+            tuple((surfaces[i].strip() or surfaces[i], p) for i, p in zip(*both, strict=True))
+            for both in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        )
+        return cls(filled(text, best, tokenizer.glues), tuple(named))
 
 
 @dataclass(frozen=True)

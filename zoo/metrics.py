@@ -184,6 +184,26 @@ def copied(texts: Sequence[str], known: Sequence[str]) -> float:
     return _percent(sum(tuple(_words(text)) in there for text in texts), len(texts))
 
 
+def score_masked(nats: float, right: float, tokens: float) -> dict[str, Any]:
+    """Figures of how well hidden tokens are foretold.
+
+    Args:
+        nats: sum of -log p (natural logarithm) over all hidden tokens.
+        right: how many of them were the most probable ones.
+        tokens: how many there were.
+
+    Returns: `loss`, nats a token; `perplexity`, exp(loss); `accuracy`, per cent; `tokens`. All depend on the
+        tokenizer and on what is hidden.
+    """
+    loss = nats / max(tokens, 1.0)
+    return {
+        "loss": loss,
+        "perplexity": perplexity(loss),
+        "accuracy": _percent(round(right), round(tokens)),
+        "tokens": round(tokens),
+    }
+
+
 def perplexity(loss: float) -> float:
     """exp(loss); infinite where that is no number of a computer's."""
     return math.exp(loss) if loss < 700.0 else math.inf

@@ -66,7 +66,7 @@ def load_recipe(
         str(Problem(_place(tree, tuple(key.split("."))), key, f"warning: {says}"))
         for key, says in rules.warnings(recipe)
     ]
-    recipe = _with_data_dir(recipe, tree).model_copy(update={"imports": imports})
+    recipe = _with_phrases(_with_data_dir(recipe, tree), tree).model_copy(update={"imports": imports})
     return LoadedRecipe(recipe, path, chain.text, tuple(overrides), warnings)
 
 
@@ -383,6 +383,17 @@ def _sorted_lines(problems: list[Problem], sources: list[str]) -> list[str]:
     last = len(sources)
     ordered = sorted(problems, key=lambda p: (order.get(p.place.file, last), p.place.line, p.place.column))
     return list(dict.fromkeys(map(str, ordered)))
+
+
+def _with_phrases(recipe: Recipe, tree: Node) -> Recipe:
+    """`masking.phrases` made absolute, as `data.dir` is."""
+    path = recipe.masking.phrases
+    if path is None:
+        return recipe
+    said = tree.value["masking"].child("phrases")
+    start = Path(said.place.file).parent if said.place.line else Path()
+    path = Path(os.path.abspath(start / path.expanduser()))
+    return recipe.model_copy(update={"masking": recipe.masking.model_copy(update={"phrases": path})})
 
 
 def _with_data_dir(recipe: Recipe, tree: Node) -> Recipe:

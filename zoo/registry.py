@@ -38,6 +38,7 @@ DATASETS = {
     "trec": "zoo.data.public:load",
     "ud_ewt": "zoo.data.public:load",
     "tinyshakespeare": "zoo.data.public:load",
+    "english": "zoo.data.english:load",
     "parallel": "zoo.data.readers:load",
     "tsv": "zoo.data.readers:load",
     "csv": "zoo.data.readers:load",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -11,6 +11,7 @@ from zoo.config.base import PositiveInt, Section
 
 Column = int | str
 FilePath = Annotated[Path, Field(strict=False)]
+FileOrFiles = FilePath | Annotated[list[FilePath], Field(min_length=1)]
 Language = Literal["en", "fr", "de", "zh"]
 
 
@@ -116,8 +117,26 @@ class TinyShakespeare(Named):
 
     name: Literal["tinyshakespeare"]
     target: Literal["next", "copy", "reverse"] = "next"
-    """next: one text, whose next token is asked for (language_modeling); copy, reverse: each line is answered
-    by itself or by its words in reverse order (translation)."""
+    """next: documents, whose tokens are asked for (language models); copy, reverse: each line is answered by
+    itself or by its words in reverse order (translation)."""
+
+
+def files_of(said: Path | list[Path] | None) -> list[Path]:
+    """The files of a key that takes one or several."""
+    return said if isinstance(said, list) else [said] if said else []
+
+
+EnglishPart = Literal["multi30k", "tatoeba_en_zh", "tinyshakespeare", "sst2", "trec", "ud_ewt"]
+
+
+class English(Named):
+    """All English text of the public data sets: a sentence or a speech is a document; nothing stands twice."""
+
+    name: Literal["english"]
+    parts: Annotated[list[EnglishPart], Field(min_length=1)] = list(get_args(EnglishPart))
+    """The data sets that are read."""
+    dir: FilePath | None = None
+    """Folder that holds the folders of the parts (default: $ZOO_DATA, else the cache)."""
 
 
 class Files(DataSection):
@@ -226,12 +245,18 @@ class CoNLLU(OneFile):
 
 
 class Text(OneFile):
-    """Plain text: one text whose next token is asked for, or one example a line, copied or reversed."""
+    """Plain text: documents whose tokens are asked for, or one example a line, copied or reversed."""
 
     name: Literal["text"]
+    train: FileOrFiles
+    """Training file, or a list of files: each is a document."""
+    val: FileOrFiles
+    """Validation file or files."""
+    test: FileOrFiles | None = None
+    """Test file or files."""
     target: Literal["next", "copy", "reverse"] = "next"
-    """next: one text, whose next token is asked for (language_modeling); copy, reverse: each line is answered
-    by itself or by its words in reverse order (translation)."""
+    """next: documents, whose tokens are asked for (language models); copy, reverse: each line is answered by
+    itself or by its words in reverse order (translation)."""
 
 
 Data = Annotated[
@@ -243,6 +268,7 @@ Data = Annotated[
     | TREC
     | UDEWT
     | TinyShakespeare
+    | English
     | Parallel
     | TSV
     | CSV

@@ -10,6 +10,7 @@ from zoo.config.base import Section
 from zoo.config.convolution import TextCNN
 from zoo.config.data import Data, FilePath
 from zoo.config.decoding import Decode, Expect, Export
+from zoo.config.masking import Masking
 from zoo.config.rnn import RNNClassifier, RNNLanguageModel, RNNSeq2Seq, RNNTagger
 from zoo.config.tokenizer import Tokenizer
 from zoo.config.training import Train
@@ -57,6 +58,8 @@ class Recipe(Section):
     """How text becomes ids."""
     model: Model
     """What learns."""
+    masking: Masking = Masking()
+    """What a masked language model is asked for."""
     train: Train
     """How it learns."""
     decode: Decode = Decode()

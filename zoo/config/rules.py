@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from zoo.config import data as d
 from zoo.config.convolution import TextCNN
 from zoo.config.decoding import Decode
+from zoo.config.masking import Masking
 from zoo.config.recipe import Recipe
 from zoo.config.rnn import Recurrent, RNNSeq2Seq, RNNTagger
 from zoo.config.tasks import (
     COLUMNS,
     METRICS,
     ROLES,
+    STREAMS,
     TABLES,
     columns_of_other_task,
     models_for,
@@ -94,6 +96,8 @@ def _same_file(one: str, other: str) -> Callable[[Recipe], bool]:
         if not isinstance(r.data, d.Parallel | d.OneFile):
             return False
         a, b = getattr(r.data, one), getattr(r.data, other)
+        if isinstance(r.data, d.Text):
+            return bool(set(d.files_of(a)) & set(d.files_of(b)))
         return b is not None and a == b
 
     return broken
@@ -120,6 +124,8 @@ def _chinese(r: Recipe) -> bool:
 def _no_test_split(r: Recipe) -> bool:
     if isinstance(r.data, d.Parallel | d.OneFile):
         return r.data.test is None
+    if isinstance(r.data, d.English):
+        return set(r.data.parts) <= {"tatoeba_en_zh", "tinyshakespeare"}
     return isinstance(r.data, d.TatoebaEnZh | d.TinyShakespeare)
 
 
@@ -127,6 +133,10 @@ def _odd_heads(r: Recipe) -> bool:
     """Whether rotary positions meet a head whose numbers are no pairs."""
     m = r.model
     return isinstance(m, Attentive) and m.positions == "rotary" and m.hidden_dim // m.num_heads % 2 == 1
+
+
+def _objective(r: Recipe) -> str | None:
+    return getattr(r.model, "objective", None)
 
 
 def _learned(r: Recipe) -> bool:
@@ -347,6 +357,37 @@ ERRORS = [
         lambda r: isinstance(r.model, RNNTagger) and r.model.crf and r.train.label_smoothing > 0,
         "a CRF scores whole sequences of tags, which cannot be smoothed: set it to 0, or model.crf: false",
     ),
+    # masking
+    Rule(
+        "masking",
+        lambda r: r.task != "masked_language_modeling" and r.masking != Masking(),
+        "a {role} hides no tokens: remove this section",
+    ),
+    Rule(
+        "masking.random",
+        lambda r: r.masking.replaced + r.masking.random > 1.0 + 1e-9,
+        "with masking.replaced ({r.masking.replaced:g}) it is more than all hidden tokens: lower one of them",
+    ),
+    Rule(
+        "masking.span_length",
+        lambda r: r.masking.unit != "span" and r.masking.span_length != Masking().span_length,
+        "only spans have it: set masking.unit: span, or remove it",
+    ),
+    Rule(
+        "masking.phrases",
+        lambda r: r.masking.unit != "phrase" and r.masking.phrases is not None,
+        "they are hidden by masking.unit: phrase alone: set that, or remove them",
+    ),
+    *(
+        Rule(
+            f"masking.{key}",
+            lambda r, key=key: (
+                _objective(r) == "permutation" and getattr(r.masking, key) != getattr(Masking(), key)
+            ),
+            "{r.model.name} learns by the order in which tokens are asked for and replaces none: remove it",
+        )
+        for key in ("replaced", "random")
+    ),
     # training
     Rule(
         "train.batch_tokens",
@@ -460,7 +501,7 @@ WARNINGS = [
     ),
     Rule(
         "data.buckets",
-        lambda r: r.task == "language_modeling" and r.data.buckets,
+        lambda r: r.task in STREAMS and r.data.buckets,
         "all windows of a language model have data.max_length ({r.data.max_length}): no effect",
     ),
     Rule(
@@ -479,7 +520,9 @@ WARNINGS = [
     ),
     Rule(
         "decode",
-        lambda r: r.task in ("classification", "tagging") and r.decode != Decode(),
+        lambda r: (
+            r.task in ("masked_language_modeling", "classification", "tagging") and r.decode != Decode()
+        ),
         "a {role} does not search for its answer: this section has no effect",
     ),
 ]

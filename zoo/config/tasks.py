@@ -17,11 +17,12 @@ STREAMS = ("language_modeling", "masked_language_modeling")
 LABELLED = ("classification", "language_modeling")
 """Tasks of texts with labels: a language model learns to write a text of a wanted label (data/labels.py)."""
 DATA_TASKS = {
-    d.SST2: LABELLED,
-    d.TREC: LABELLED,
-    d.Labeled: LABELLED,
-    d.UDEWT: ("tagging", "translation"),
-    d.CoNLLU: ("tagging", "translation"),
+    d.SST2: (*LABELLED, "masked_language_modeling"),
+    d.TREC: (*LABELLED, "masked_language_modeling"),
+    d.Labeled: (*LABELLED, "masked_language_modeling"),
+    d.UDEWT: ("tagging", "translation", "masked_language_modeling"),
+    d.CoNLLU: ("tagging", "translation", "masked_language_modeling"),
+    d.English: STREAMS,
     d.TinyShakespeare: (*STREAMS, "translation"),
     d.Text: (*STREAMS, "translation"),
     d.TSV: tuple(COLUMNS),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from zoo import registry
 from zoo.config import Recipe
+from zoo.config.tasks import STREAMS
 from zoo.data.labels import documents
 from zoo.data.words import split_words
 from zoo.errors import UserError
@@ -106,6 +107,7 @@ def load_dataset(recipe: Recipe) -> Dataset:
     if recipe.task == "language_modeling":
         splits = {name: Split(documents(split), split.targets) for name, split in dataset.splits().items()}
         dataset = replace(dataset, **splits)
+    if recipe.task in STREAMS:
         _count_documents(dataset)
         return dataset
     _count_repeats(dataset)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.cache import cache_dir
+from zoo.config.tasks import STREAMS
 from zoo.data.datasets import Split, answers
 from zoo.data.reading import read_words
 from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer
@@ -71,8 +72,7 @@ def encode_split(
             return _open(folder, names)
         except (OSError, ValueError, EOFError):  # damaged, by a full disk for instance: made again
             shutil.rmtree(folder, ignore_errors=True)
-    streams = task == "language_modeling"
-    encoded = _stream(split, tokenizer) if streams else _examples(split, tokenizer, task, labels)
+    encoded = _stream(split, tokenizer) if task in STREAMS else _examples(split, tokenizer, task, labels)
     if not cache:
         return encoded
     _save(encoded, folder)

@@ -12,16 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.config import Recipe
+from zoo.config.tasks import STREAMS
 from zoo.data.encoded import Encoded
+from zoo.data.masking import Masking
 from zoo.data.objectives import OBJECTIVES, Batch
-from zoo.data.windows import Windows
+from zoo.data.tokenizers import Tokenizer
+from zoo.data.windows import NextToken, Windows
 from zoo.errors import UserError
 
 
-def make_batches(recipe: Recipe, encoded: Encoded, training: bool) -> Batches | Windows:
-    """The batches of a split, as the recipe's task wants them; a UserError where there would be none."""
-    if recipe.task == "language_modeling":
-        return Windows(recipe, encoded, training)
+def make_batches(
+    recipe: Recipe, encoded: Encoded, training: bool, tokenizer: Tokenizer | None = None
+) -> Batches | Windows:
+    """The batches of a split, as the recipe's task wants them; a UserError where there would be none.
+
+    The tokenizer, whose pieces say what a word is, is asked only where words are hidden.
+    """
+    if recipe.task in STREAMS:
+        return _windows(recipe, encoded, training, tokenizer)
     batches = Batches(recipe, encoded, training)
     if not len(batches):
         raise UserError(
@@ -30,11 +38,17 @@ def make_batches(recipe: Recipe, encoded: Encoded, training: bool) -> Batches | 
     return batches
 
 
-def one_batch(recipe: Recipe, encoded: Encoded) -> Batch:
+def _windows(recipe: Recipe, encoded: Encoded, training: bool, tokenizer: Tokenizer | None) -> Windows:
+    stream = encoded.sources.ids
+    if recipe.task == "masked_language_modeling":
+        return Windows(recipe, encoded, Masking(recipe, stream, tokenizer, training), training)
+    return Windows(recipe, encoded, NextToken(stream, recipe.data.max_length), training)
+
+
+def one_batch(recipe: Recipe, encoded: Encoded, tokenizer: Tokenizer | None = None) -> Batch:
     """All rows in one batch, in their order and as long as the longest, for `fit` and `evaluate` of Keras."""
-    if recipe.task == "language_modeling":
-        windows = Windows(recipe, encoded, training=False)
-        return windows.make(windows.starts(), windows.windows)
+    if recipe.task in STREAMS:
+        return _windows(recipe, encoded, False, tokenizer).whole()
     objective = OBJECTIVES[recipe.task]
     longest = None if objective.whole else recipe.data.max_length
     lengths = [int(side.max()) for side in objective.lengths(encoded)]

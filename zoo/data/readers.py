@@ -16,7 +16,7 @@ from pathlib import Path
 
 import conllu
 
-from zoo.config.data import CSV, JSONL, TSV, Columns, CoNLLU, Labeled, Parallel, Text
+from zoo.config.data import CSV, JSONL, TSV, Columns, CoNLLU, Labeled, Parallel, Text, files_of
 from zoo.data.datasets import Dataset, Split
 from zoo.data.text_files import Reading, did_you_mean, shown
 
@@ -203,7 +203,9 @@ READERS: dict[str, Callable[..., Rows]] = {
     "conllu": lambda reading, split, path, config: conllu_rows(
         reading, split, config.path(path), config.source, config.target
     ),
-    "text": lambda reading, split, path, config: text_rows(reading, split, config.path(path), config.target),
+    "text": lambda reading, split, files, config: [
+        row for path in files_of(files) for row in text_rows(reading, split, config.path(path), config.target)
+    ],
 }
 
 _CONLLU_FIELDS = ("id", "form", "lemma", "upos", "xpos")

@@ -17,6 +17,7 @@ from zoo.data.words import WORD_BYTES, character_ids, split_words
 
 HIDDEN = "[MASK]"
 """What a hidden token is in a text."""
+BLANKS = " \t\n\r\f"
 Inputs = dict[str, np.ndarray]
 """Name of an input -> ids of one text (S, ...), or of a batch (B, S, ...)."""
 
@@ -45,12 +46,36 @@ def read_hidden(tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
     Where there is none, the one place is 0 and asks for nothing that anybody wants.
     """
     ids: list[int] = []
-    for number, part in enumerate(text.split(HIDDEN)):
-        ids += [MASK] * bool(number) + tokenizer.encode(part)
+    for number, (part, goes_on) in enumerate(between(text, tokenizer.glues)):
+        ids += [MASK] * bool(number)
+        ids += tokenizer.encode_inside(part) if goes_on else tokenizer.encode(part)
     token_ids = ended(ids or [UNK], max_length)
     order = (token_ids == MASK).astype("int32")
     places = np.flatnonzero(order) if order.any() else np.zeros(1)
     return {"token_ids": token_ids, "places": places.astype("int32"), "order": order}
+
+
+def between(text: str, glues: bool) -> list[tuple[str, bool]]:
+    """What stands between the hidden tokens of a text, and whether it goes on without a blank behind one.
+
+    A blank before a hidden token is part of that, where the tokenizer glues blanks to the words behind them.
+    """
+    parts = text.split(HIDDEN)
+    cut = [part.removesuffix(" ") if glues else part for part in parts[:-1]] + parts[-1:]
+    return [(part, bool(number and part) and part[0] not in BLANKS) for number, part in enumerate(cut)]
+
+
+def filled(text: str, found: Sequence[str], glues: bool) -> str:
+    """A text with the first hidden tokens written out; a piece at the beginning of a line has no blank."""
+    parts, written = text.split(HIDDEN), ""
+    for number, part in enumerate(parts[:-1]):
+        if number >= len(found):
+            written += part + HIDDEN
+            continue
+        before = part.removesuffix(" ") if glues else part
+        begins = before.endswith("\n") or not (number or before)
+        written += before + (found[number].removeprefix(" ") if begins else found[number])
+    return written + parts[-1]
 
 
 def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
@@ -93,9 +118,10 @@ def pad(rows: Sequence[Inputs], count: int | None = None, length: int | None = N
     length = max(len(row["token_ids"]) for row in rows) if length is None else length
     batch = {}
     for name, first in rows[0].items():
-        out = np.zeros((count, length, *first.shape[1:]), "int32")
+        width = max(len(row[name]) for row in rows) if name == "places" else length
+        out = np.zeros((count, width, *first.shape[1:]), "int32")
         for i, row in enumerate(rows):
-            ids = row[name][:length]
+            ids = row[name][:width]
             out[i, : len(ids)] = ids
         batch[name] = out
     batch["token_ids"][len(rows) :, 0] = UNK

@@ -38,7 +38,13 @@ MASK = -1
 """The id of a hidden token: no piece of any vocabulary, for the models have a vector of its own for it."""
 WORD_MODEL = 3
 """SentencePiece's number of the type `word`."""
-MODEL_FILE, INFO_FILE = "tokenizer.model", "tokenizer.json"
+MODEL_FILE, INFO_FILE, PHRASES_FILE = "tokenizer.model", "tokenizer.json", "phrases.txt"
+
+BLANK = "▁"
+"""SentencePiece's sign for a blank in a piece."""
+BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
+WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
+"""Behind a model, protobuf's wire format for normalizer_spec { add_dummy_prefix: false }: it is merged into it."""
 
 # SentencePiece silently leaves out lines above max_sentence_length and lines with these two characters, and
 # needs hours for one long word that repeats itself: training lines are cut, the two characters become spaces.
@@ -52,12 +58,19 @@ class Tokenizer:
     Args:
         model_bytes: a serialized SentencePiece model with pad/unk/bos/eos = 0/1/2/3.
         config: the recipe's `tokenizer` section as plain data, kept with the model.
+        phrases: what counts as one phrase where phrases are hidden, as zoo/data/units.py writes them.
         origin: what to call the model in an error message.
     """
 
     pad_id, unk_id, bos_id, eos_id = PAD, UNK, BOS, EOS
 
-    def __init__(self, model_bytes: bytes, config: dict | None = None, origin: str = "tokenizer model"):
+    def __init__(
+        self,
+        model_bytes: bytes,
+        config: dict | None = None,
+        origin: str = "tokenizer model",
+        phrases: Sequence[str] = (),
+    ):
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
         except RuntimeError:
@@ -66,7 +79,7 @@ class Tokenizer:
         if (p.pad_id(), p.unk_id(), p.bos_id(), p.eos_id()) != (PAD, UNK, BOS, EOS):
             raise UserError(f"{origin}: pad/unk/bos/eos must have the ids 0/1/2/3")
         self.model_bytes = model_bytes
-        self.config = config or {}
+        self.config, self.phrases = config or {}, tuple(phrases)
         self.vocabulary_size: int = p.vocab_size()
 
     @classmethod
@@ -92,6 +105,32 @@ class Tokenizer:
     def whole_words(self) -> bool:
         """Whether a word is one piece: it is told by the model itself, which an exported file holds alone."""
         return _model_type(self.model_bytes) == WORD_MODEL
+
+    def encode_inside(self, text: str) -> list[int]:
+        """Ids of a text that goes on where another ended: its beginning is not the beginning of a word.
+
+        Words alone have no inside; theirs is encoded like any text.
+        """
+        return self._inside.encode(_valid(text))
+
+    @cached_property
+    def _inside(self) -> sentencepiece.SentencePieceProcessor:
+        return sentencepiece.SentencePieceProcessor(model_proto=self.inside_bytes)
+
+    @property
+    def inside_bytes(self) -> bytes:
+        """The model that `encode_inside` encodes with."""
+        return self.model_bytes + (b"" if self.whole_words else WITHOUT_PREFIX)
+
+    @cached_property
+    def glues(self) -> bool:
+        """Whether pieces begin with the blank that stands before them."""
+        return any(len(piece) > 1 and piece.startswith(BLANK) for piece in self.pieces)
+
+    @cached_property
+    def surfaces(self) -> list[str]:
+        """What each piece looks like in a text, with its blank; nothing of pad, unk, bos and eos."""
+        return ["" if i <= EOS else _surface(piece) for i, piece in enumerate(self.pieces)]
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """The pieces of each word of one text, each encoded by itself: neighbouring unknown words stay two.
@@ -121,11 +160,15 @@ class Tokenizer:
         info = {"kind": self.config.get("name"), "config": self.config, "sha256": self.fingerprint}
         text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
         (folder / INFO_FILE).write_text(text, encoding="utf-8")
+        if self.phrases:
+            lines = "".join(f"{phrase}\n" for phrase in self.phrases)
+            (folder / PHRASES_FILE).write_text(lines, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
-        model, info = Path(folder) / MODEL_FILE, Path(folder) / INFO_FILE
+        model, info, listed = (Path(folder) / name for name in (MODEL_FILE, INFO_FILE, PHRASES_FILE))
         try:
+            phrases = listed.read_text(encoding="utf-8").split("\n")[:-1] if listed.exists() else ()
             model_bytes = model.read_bytes()
             read = json.loads(info.read_text(encoding="utf-8"))
             config, sha256 = dict(read["config"]), read["sha256"]
@@ -137,7 +180,7 @@ class Tokenizer:
             ) from None
         if hashlib.sha256(model_bytes).hexdigest() != sha256:
             raise UserError(f"{model}: damaged; its sha256 is not the one in {info.name}")
-        return cls(model_bytes, config, origin=str(model))
+        return cls(model_bytes, config, str(model), phrases)
 
 
 def train_tokenizer(config: SentencePiece | Character | Byte | Word, texts: Iterable[str]) -> Tokenizer:
@@ -233,6 +276,14 @@ def _explained(message: str, size: int | None, kind: str) -> UserError:
     if "sentences_.empty()" in message or "all_chars_count" in message:
         return UserError(f"tokenizer: the training split has no text to train a {kind} tokenizer on")
     return UserError(f"tokenizer: training failed: {message}")
+
+
+def _surface(piece: str) -> str:
+    """Of a byte that is no character by itself, the sign of a lost one."""
+    byte = BYTE_PIECE.fullmatch(piece)
+    if byte:
+        return chr(int(byte[1], 16)) if int(byte[1], 16) < 0x80 else "\ufffd"
+    return piece.replace(BLANK, " ")
 
 
 def _until_eos(ids: Iterable[int]) -> Iterator[int]:

@@ -8,14 +8,25 @@ from zoo import hub
 from zoo.config import Recipe, rules
 from zoo.config.tokenizer import Trained
 from zoo.data.datasets import Dataset
+from zoo.data.masking import phrases_of
 from zoo.data.tokenizers import Tokenizer, train_tokenizer
 from zoo.errors import UserError
 
 
 def make_tokenizer(recipe: Recipe, dataset: Dataset) -> Tokenizer:
-    """Trained, or read from the run that the recipe names; what kind that one is, is only known now."""
-    if recipe.tokenizer.name != "pretrained":
-        return train_tokenizer(recipe.tokenizer, dataset.tokenizer_texts(recipe.task))
+    """The recipe's tokenizer, with the phrases of this training split where the recipe hides phrases."""
+    texts = dataset.tokenizer_texts(recipe.task)
+    if recipe.tokenizer.name == "pretrained":
+        tokenizer = _of_another_run(recipe)
+    else:
+        tokenizer = train_tokenizer(recipe.tokenizer, texts)
+    hides = recipe.task == "masked_language_modeling" and recipe.masking.unit == "phrase"
+    tokenizer.phrases = tuple(phrases_of(recipe.masking, texts, tokenizer)) if hides else ()
+    return tokenizer
+
+
+def _of_another_run(recipe: Recipe) -> Tokenizer:
+    """What kind it is, is only known when it is read: the rules about tokenizers are asked again."""
     folder = hub.find_pretrained("tokenizer.run", recipe.tokenizer.run)
     tokenizer = Tokenizer.load(folder / "tokenizer")
     try:

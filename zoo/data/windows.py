@@ -1,8 +1,9 @@
 """Batches of a language model: windows of one stream of tokens; each batch is a pure function of (seed, step).
 
-A window reads stream[s : s + T] and must say stream[s + 1 : s + T + 1], one token ahead everywhere. In
-training every epoch cuts the stream at another place and shuffles the windows; validation cuts it once, from
-its beginning, so that each token is asked for exactly once.
+A window reads stream[s : s + T]. What it must say is the business of an objective: one token ahead everywhere,
+stream[s + 1 : s + T + 1] (`NextToken`), or what is hidden in it (`zoo.data.masking.Masking`). In training every
+epoch cuts the stream at another place and shuffles the windows; validation cuts it once, from its beginning, so
+that each token is read exactly once.
 """
 
 from __future__ import annotations
@@ -11,9 +12,31 @@ import numpy as np
 
 from zoo.config import Recipe
 from zoo.data.encoded import Encoded
+from zoo.data.masking import Masking
 from zoo.data.objectives import IGNORE, Batch
 from zoo.data.tokenizers import UNK
 from zoo.errors import UserError
+
+
+class NextToken:
+    """Makes batches of windows: each token is asked for behind the one before it."""
+
+    ahead = 1
+    """Tokens that a window must say beyond those that it reads."""
+
+    def __init__(self, stream: np.ndarray, length: int):
+        self.stream, self.length = stream, length
+
+    def batch(self, starts: np.ndarray, rows: int, epoch: int) -> Batch:
+        """The windows that begin at these places of the stream, and filler rows."""
+        token_ids = np.zeros((rows, self.length), "int32")
+        token_ids[:, 0] = UNK
+        labels = np.full((rows, self.length), IGNORE, "int32")
+        for row, start in enumerate(starts):
+            window = self.stream[start : start + self.length + 1]
+            token_ids[row, : len(window) - 1] = window[:-1]
+            labels[row, : len(window) - 1] = window[1:]
+        return Batch({"token_ids": token_ids}, labels, int((labels != IGNORE).sum()))
 
 
 class Windows:
@@ -21,18 +44,19 @@ class Windows:
 
     Args:
         recipe: gives max_length (T), batch_tokens and seed.
-        encoded: the split, one stream of N tokens, of which all but the first are asked for.
+        encoded: the split, one stream of N tokens.
+        objective: a `NextToken` or a `Masking` over that stream.
         training: windows begin at a random offset below T, drawn anew for each epoch; what does not fill a
             window or a batch is left out, other tokens each time. Else nothing is, and the last is padded.
     """
 
     too_long = 0
 
-    def __init__(self, recipe: Recipe, encoded: Encoded, training: bool):
-        self.stream, self.training, self.seed = encoded.sources.ids, training, recipe.seed
+    def __init__(self, recipe: Recipe, encoded: Encoded, objective: NextToken | Masking, training: bool):
+        self.objective, self.training, self.seed = objective, training, recipe.seed
         self.length = recipe.data.max_length
         self.rows = recipe.train.batch_tokens // self.length
-        self.asked = len(self.stream) - 1
+        self.asked = len(encoded.sources.ids) - objective.ahead
         if self.asked < (self.length if training else 1):
             name, least = (
                 ("train", f"one window of data.max_length ({self.length})") if training else ("val", "one")
@@ -68,18 +92,11 @@ class Windows:
         """The batch of a step; steps go on over the epochs."""
         epoch, index = divmod(step, len(self))
         starts = self._starts_of(epoch)[index * self.rows : (index + 1) * self.rows]
-        return self.make(starts, self.rows)
+        return self.objective.batch(starts, self.rows, epoch)
 
-    def make(self, starts: np.ndarray, rows: int) -> Batch:
-        """The windows that begin at these places, and filler rows."""
-        token_ids = np.zeros((rows, self.length), "int32")
-        token_ids[:, 0] = UNK
-        labels = np.full((rows, self.length), IGNORE, "int32")
-        for row, start in enumerate(starts):
-            window = self.stream[start : start + self.length + 1]
-            token_ids[row, : len(window) - 1] = window[:-1]
-            labels[row, : len(window) - 1] = window[1:]
-        return Batch({"token_ids": token_ids}, labels, int((labels != IGNORE).sum()))
+    def whole(self) -> Batch:
+        """All windows of validation in one batch."""
+        return self.objective.batch(self.starts(), self.windows, 0)
 
     def starts(self) -> np.ndarray:
         """Where the windows of validation begin."""

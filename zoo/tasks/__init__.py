@@ -1,4 +1,4 @@
-"""Trained models with their tokenizer and one verb each: translate, classify, tag, generate."""
+"""Trained models with their tokenizer and one verb each: translate, classify, tag, generate, fill."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import keras
 
 from zoo import registry
-from zoo.answers import Classification, Generation, Tagging, Translation
+from zoo.answers import Classification, Filling, Generation, Tagging, Translation
 from zoo.config import Recipe
 from zoo.data.tokenizers import Tokenizer
 from zoo.tasks.base import Task
 from zoo.tasks.classifier import Classifier
 from zoo.tasks.generator import Generator
+from zoo.tasks.mask_filler import MaskFiller
 from zoo.tasks.tagger import Tagger
 from zoo.tasks.translator import Translator
 
@@ -21,8 +22,10 @@ __all__ = [
     "TASKS",
     "Classification",
     "Classifier",
+    "Filling",
     "Generation",
     "Generator",
+    "MaskFiller",
     "Tagger",
     "Tagging",
     "Task",
@@ -33,6 +36,7 @@ __all__ = [
 
 TASKS: dict[str, type[Task]] = {
     "language_modeling": Generator,
+    "masked_language_modeling": MaskFiller,
     "classification": Classifier,
     "tagging": Tagger,
     "translation": Translator,

@@ -48,6 +48,8 @@ class Task(keras.Model):
     """Whether it follows several answers at once: `--beams`, `--n-best`."""
     generates = False
     """Whether it goes on from a prompt: `zoo generate` instead of `zoo predict`."""
+    fills = False
+    """Whether it names several candidates for what it fills in: `--n-best` without beams."""
     core_inputs: Mapping[str, tuple[int, str]] = {"token_ids": (2, "int32")}
     """Name of each input of `core` -> (number of axes, type)."""
     batch_size = 64
@@ -73,7 +75,7 @@ class Task(keras.Model):
         """Inputs and labels for Keras's `fit` and `evaluate`, padded to the longest text."""
         split = Split(list(sources), list(targets))
         encoded = encode_split(split, self.tokenizer, self.recipe.task, self.labels, cache=False)
-        batch = one_batch(self.recipe, encoded)
+        batch = one_batch(self.recipe, encoded, self.tokenizer)
         return batch.inputs, batch.labels
 
     def loss_function(self):

@@ -84,7 +84,7 @@ class Trainer:
         self.task = build_task(recipe, tokenizer, labels)
         self.begun = self._init_from(resumed)
         self.batches, self.val_batches = (
-            make_batches(recipe, encode_split(split, tokenizer, recipe.task, labels), training)
+            make_batches(recipe, encode_split(split, tokenizer, recipe.task, labels), training, tokenizer)
             for split, training in ((dataset.train, True), (dataset.val, False))
         )
         if self.batches.too_long:
