@@ -55,12 +55,19 @@ def other(task: str, data: str, tokenizer: str, model: str) -> str:
 
 
 LANGUAGE_MODEL = other("language_modeling", "tinyshakespeare", "character", "rnn_language_model")
+MASKED = edited(
+    ("translation", "masked_language_modeling"),
+    (DATA, "  name: english\n  max_length: 32\n"),
+    ("  num_encoder_layers: 1\n  num_decoder_layers: 1\n", "  num_layers: 1\n"),
+    ("transformer", "bert"),
+)
 TAGGER = other("tagging", "ud_ewt", "word", "rnn_tagger")
 BASES = {
     "transformer": BASE,
     "rnn": edited((MODEL, RNN.format(units=8))),
     "language model": LANGUAGE_MODEL,
     "tagger": TAGGER,
+    "masked language model": MASKED,
     "textcnn": other("classification", "sst2", "word", "textcnn"),
 }
 

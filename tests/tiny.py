@@ -51,6 +51,16 @@ train: {steps: 6, batch_tokens: 128, learning_rate: 0.02, validate_every: 2, sav
   samples: 2}
 decode: {max_length: 12, temperature: 0.8}
 """
+MASKED = """\
+name: test/hidden
+task: masked_language_modeling
+data: {name: text, train: [train.text, more.text], val: val.text, dir: DIR, max_length: 16}
+tokenizer: {name: word}
+model: {name: bert, num_layers: 1, hidden_dim: 16, intermediate_dim: 16, num_heads: 2, dropout: 0.1}
+masking: {unit: phrase, rate: 0.2, phrases: phrases.txt}
+train: {steps: 6, batch_tokens: 128, learning_rate: 0.02, validate_every: 2, save_every: 2, log_every: 1, xla: false,
+  samples: 2}
+"""
 RHYME = "Row, row, row your boat,\nGently down the stream.\nMerrily, merrily, 船, merrily,\nLife is but a dream.\n"
 TAGS = {"the": "DET", "my": "DET", "dog": "NOUN", "狗": "NOUN", "sees": "VERB", "hears": "VERB", ".": "PUNCT"}
 SENTENCES = [
@@ -107,6 +117,16 @@ def language_model(folder: Path) -> Path:
     (folder / "val.text").write_text(RHYME * 2, encoding="utf-8")
     path = folder / "rhyme.yaml"
     path.write_text(LANGUAGE_MODEL.replace("DIR", str(folder)), encoding="utf-8")
+    return path
+
+
+def masked(folder: Path) -> Path:
+    """The file of a recipe for hidden words of a rhyme, with its data beside it."""
+    language_model(folder)
+    (folder / "more.text").write_text(RHYME.lower() * 5, encoding="utf-8")
+    (folder / "phrases.txt").write_text("row your\n船, merrily,\n", encoding="utf-8")
+    path = folder / "hidden.yaml"
+    path.write_text(MASKED.replace("DIR", str(folder)), encoding="utf-8")
     return path
 
 

@@ -106,7 +106,7 @@ class Filling:
             tuple((surfaces[i].strip() or surfaces[i], p) for i, p in zip(*both, strict=True))
             for both in zip(ids.tolist(), probabilities.tolist(), strict=True)
         )
-        return cls(filled(text, best, tokenizer.glues), tuple(named))
+        return cls(filled(text, best), tuple(named))
 
 
 @dataclass(frozen=True)

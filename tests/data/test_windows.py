@@ -125,4 +125,4 @@ def test_the_stream_is_mapped_from_the_cache(tmp_path, monkeypatch) -> None:
         encoded = encode_split(Split(["a\nb"], [""]), BYTES, "language_modeling")
         assert isinstance(encoded.sources.ids, np.memmap)
         assert encoded.sources.ids.tolist() == [BOS, *BYTES.encode("a\nb")]
-    assert Windows(recipe(4, 4), encoded, training=False).batch(0).tokens == 3
+    assert make_batches(recipe(4, 4), encoded, training=False).batch(0).tokens == 3

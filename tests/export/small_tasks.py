@@ -10,6 +10,25 @@ TEXTS = [
     *("March the third, two thousand and twenty-one", "x" * 200, "年" * 50, "", " "),
 ]
 """21 texts; two are far too long for `data.max_length`, one is empty."""
+HIDDEN = [
+    *(
+        "[MASK]",
+        "[MASK] March 2021",
+        "le [MASK] juillet [MASK].",
+        "un[MASK]able",
+        "2021年[MASK]月3日",
+        "a [MASK]",
+    ),
+    *(
+        "[MASK][MASK]",
+        "[MASK] [MASK] 🙂[MASK]",
+        "a\n[MASK] b\n [MASK]\tc",
+        "  [MASK]  [MASK]\n",
+        "[mask] [MASK",
+    ),
+    *("the end is [MASK]", "3 March 2021 " * 5 + "[MASK] and [MASK]", "Der [MASK] läuft. Der Hund [MASK]."),
+]
+"""More of them for what is filled in; one has its [MASK] where nothing is read any more."""
 LABELS = ["bad", "good", "中性"]
 
 DATA = {
@@ -19,8 +38,12 @@ DATA = {
     "tagging": "ud_ewt",
     "translation": "dates",
 }
-TOKENIZERS = {"language_modeling": {"name": "character"}, "tagging": {"name": "word"}}
 SUBWORDS = {"name": "sentencepiece", "vocabulary_size": 320}
+TOKENIZERS = {
+    "language_modeling": {"name": "character"},
+    "masked_language_modeling": {**SUBWORDS, "normalization": "nmt_nfkc_cf"},
+    "tagging": {"name": "word"},
+}
 DECODE = {
     "language_modeling": {"max_length": 9, "temperature": 0.8, "top_k": 40, "top_p": 0.95},
     "translation": {"beams": 3, "max_length": 12},
@@ -38,6 +61,7 @@ FAST = {
     "transformer_tagger": {**ATTENTIVE, "num_layers": 1},
     "transformer": ENCODER_DECODER,
     "gpt": {**ATTENTIVE, "num_layers": 2, "positions": "rotary", "attention_window": 6},
+    "bert": {**ATTENTIVE, "num_layers": 2, "positions": "learned"},
 }
 """One of each family."""
 
@@ -85,6 +109,10 @@ def _variants():
 
 VARIANTS = dict(_variants())
 """Name of a model and what is special -> its section."""
+
+
+def texts_of(task) -> list[str]:
+    return TEXTS + HIDDEN if task.fills else TEXTS
 
 
 def make_task(name: str, section: dict | None = None, **sections):

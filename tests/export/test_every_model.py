@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_tasks import FAST, TEXTS, VARIANTS, make_task
+from small_tasks import FAST, TEXTS, VARIANTS, make_task, texts_of
 
 from zoo import registry
 from zoo.export import FILES
@@ -26,7 +26,7 @@ def exported(sections: dict[str, dict], folder) -> dict[tuple[str, str], dict | 
             for form in FILES:
                 kind, path = KINDS[task.recipe.task](task, form), folder / f"{number}.{form}"
                 worker.WRITERS[form](kind, path, False)
-                written[form][name] = (path, verify.exam(kind, TEXTS))
+                written[form][name] = (path, verify.exam(kind, texts_of(task)))
         except Exception as error:  # it is that model's own test that fails
             found |= {(form, name): error for form in FILES if name not in written[form]}
     for form, files in written.items():
@@ -46,8 +46,8 @@ def check(found: dict, form: str, name: str) -> None:
     assert (figures["differences"], figures["ties"]) == (0, 0)
     assert figures["samples"] >= len(TEXTS)
     # `compare` has compared; this looks at what was said, by the words of the task's own verbs.
-    kind = asked.kind
-    said = [answer[SAID[kind.recipe.task]] for answer in given["answers"][: len(TEXTS)]]
+    kind, texts = asked.kind, texts_of(asked.kind.task)
+    said = [answer[SAID[kind.recipe.task]] for answer in given["answers"][: len(texts)]]
     assert len(set(said)) > (1 if kind.recipe.task == "classification" else 8), (
         "too dull to show a difference"
     )
@@ -55,13 +55,21 @@ def check(found: dict, form: str, name: str) -> None:
         assert said == [answer.label for answer in kind.task.classify(TEXTS)]
     elif kind.recipe.task == "tagging":
         assert said == [" ".join(tag for _, tag in words) for words in kind.task.tag(TEXTS)]
+    elif kind.recipe.task == "masked_language_modeling":
+        assert said == [str(filling) for filling in kind.task.fill(texts)]
     elif kind.recipe.task == "translation":
         assert said == kind.task.translate(TEXTS, beams=kind.search["beams"])
     else:
         assert all(text.startswith(prompt) for text, prompt in zip(said, TEXTS, strict=True))
 
 
-SAID = {"language_modeling": "text", "classification": "label", "tagging": "tags", "translation": "text"}
+SAID = {
+    "language_modeling": "text",
+    "masked_language_modeling": "text",
+    "classification": "label",
+    "tagging": "tags",
+    "translation": "text",
+}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +102,7 @@ def test_no_model_is_forgotten():
 
 
 def test_the_light_runtime_answers_as_python(families):
-    """zoo.runtime.tflite says what the tasks say, for all four of them."""
+    """zoo.runtime.tflite says what the tasks say, for all of them."""
     from zoo.runtime.tflite import load
 
     for name in FAST:
@@ -107,6 +115,11 @@ def test_the_light_runtime_answers_as_python(families):
         elif task.recipe.task == "tagging":
             assert runtime.tag(TEXTS) == task.tag(TEXTS)
             assert str(runtime.answer(TEXTS[0])) == str(task.answer(TEXTS[:1])[0])
+        elif task.recipe.task == "masked_language_modeling":
+            texts = texts_of(task)
+            ours, theirs = task.fill(texts), runtime.fill(texts)
+            assert [x.text for x in ours] == [x.text for x in theirs]
+            assert [len(x.candidates) for x in ours] == [len(x.candidates) for x in theirs]
         elif task.recipe.task == "classification":
             ours, theirs = task.classify(TEXTS), runtime.classify(TEXTS)
             assert [x.label for x in ours] == [x.label for x in theirs]

@@ -74,7 +74,23 @@ def test_a_language_model(tmp_path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["tagger", "language_model"])
+def test_a_masked_language_model(tmp_path) -> None:
+    recipe, run = tiny.masked(tmp_path), tmp_path / "run"
+    outcome, said = tiny.train(recipe, run, "train.steps=40", "train.validate_every=20")
+    assert outcome.metric == "loss"
+    first, last = (line for line in metrics(run) if "val_loss" in line)
+    assert set(last) == {"step", "val_loss", "val_perplexity", "val_accuracy"}
+    assert last["val_loss"] < first["val_loss"] - 0.1
+    assert "documents: train 2, val 1" in said
+    sample = (run / "samples" / "step-000040.txt").read_text(encoding="utf-8")
+    assert sample.count("[MASK]") == sample.count("->") == 1
+    assert (run / "tokenizer" / "phrases.txt").read_text(encoding="utf-8") == "row your\n船, merrily,\n"
+    figures, _ = load(run, "last").score(tiny.split(recipe, "val"))
+    assert figures["loss"] == pytest.approx(last["val_loss"], rel=1e-5), "the same tokens are hidden"
+    assert figures["accuracy"] == last["val_accuracy"]
+
+
+@pytest.mark.parametrize("name", ["tagger", "language_model", "masked"])
 def test_a_stopped_run_goes_on_to_the_same_bits(name, tmp_path) -> None:
     recipe = getattr(tiny, name)(tmp_path)
     tiny.train(recipe, tmp_path / "whole", "train.steps=4")

@@ -11,6 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from zoo.config import data as d
+from zoo.config.conditions import (
+    chinese,
+    columns,
+    distinct_numbers,
+    learned,
+    missing_column,
+    no_test_split,
+    objective,
+    odd_heads,
+    same_file,
+    unknown_encoding,
+)
 from zoo.config.convolution import TextCNN
 from zoo.config.decoding import Decode
 from zoo.config.masking import Masking
@@ -21,7 +33,6 @@ from zoo.config.tasks import (
     METRICS,
     ROLES,
     STREAMS,
-    TABLES,
     columns_of_other_task,
     models_for,
     target_of_other_task,
@@ -73,76 +84,6 @@ def _broken(rules: list[Rule], recipe: Recipe, whole: bool) -> Iterator[tuple[st
                 raise
 
 
-def _missing_column(key: str) -> Callable[[Recipe], bool]:
-    def broken(r: Recipe) -> bool:
-        return (
-            isinstance(r.data, TABLES)
-            and key in COLUMNS.get(r.task, ())
-            and getattr(r.data.columns, key) is None
-        )
-
-    return broken
-
-
-def _columns(r: Recipe) -> list[int | str]:
-    if not isinstance(r.data, TABLES):
-        return []
-    values = (getattr(r.data.columns, key) for key in COLUMNS.get(r.task, ()))
-    return [value for value in values if value is not None]
-
-
-def _same_file(one: str, other: str) -> Callable[[Recipe], bool]:
-    def broken(r: Recipe) -> bool:
-        if not isinstance(r.data, d.Parallel | d.OneFile):
-            return False
-        a, b = getattr(r.data, one), getattr(r.data, other)
-        if isinstance(r.data, d.Text):
-            return bool(set(d.files_of(a)) & set(d.files_of(b)))
-        return b is not None and a == b
-
-    return broken
-
-
-def _unknown_encoding(r: Recipe) -> bool:
-    if not isinstance(r.data, d.Files):
-        return False
-    try:
-        "".encode(r.data.encoding)
-        return False
-    except (LookupError, ValueError):
-        return True
-
-
-def _distinct_numbers(r: Recipe) -> int:
-    return (r.data.max_value + 1) * len(set(r.data.languages))
-
-
-def _chinese(r: Recipe) -> bool:
-    return "zh" in getattr(r.data, "languages", ()) or isinstance(r.data, d.TatoebaEnZh)
-
-
-def _no_test_split(r: Recipe) -> bool:
-    if isinstance(r.data, d.Parallel | d.OneFile):
-        return r.data.test is None
-    if isinstance(r.data, d.English):
-        return set(r.data.parts) <= {"tatoeba_en_zh", "tinyshakespeare"}
-    return isinstance(r.data, d.TatoebaEnZh | d.TinyShakespeare)
-
-
-def _odd_heads(r: Recipe) -> bool:
-    """Whether rotary positions meet a head whose numbers are no pairs."""
-    m = r.model
-    return isinstance(m, Attentive) and m.positions == "rotary" and m.hidden_dim // m.num_heads % 2 == 1
-
-
-def _objective(r: Recipe) -> str | None:
-    return getattr(r.model, "objective", None)
-
-
-def _learned(r: Recipe) -> bool:
-    return isinstance(r.model, Attentive) and r.model.positions == "learned"
-
-
 NAME = re.compile(r"(?!\.)[\w.+-]+(/(?!\.)[\w.+-]+)*")
 
 ERRORS = [
@@ -179,7 +120,7 @@ ERRORS = [
     ),
     Rule(
         "expect.split",
-        lambda r: r.expect is not None and r.expect.split == "test" and _no_test_split(r),
+        lambda r: r.expect is not None and r.expect.split == "test" and no_test_split(r),
         "this data has no test split: use val",
     ),
     # data
@@ -206,23 +147,23 @@ ERRORS = [
     Rule(
         "data.train",
         lambda r: (
-            isinstance(r.data, d.Numbers) and r.data.train + r.data.val + r.data.test > _distinct_numbers(r)
+            isinstance(r.data, d.Numbers) and r.data.train + r.data.val + r.data.test > distinct_numbers(r)
         ),
         "train, val and test together ask for more examples than there are numbers up to {r.data.max_value} "
         "in these languages: raise data.max_value or ask for fewer",
     ),
     Rule(
         "data.encoding",
-        _unknown_encoding,
+        unknown_encoding,
         "unknown encoding '{r.data.encoding}': use utf-8, gb18030, latin-1 or another that Python knows",
     ),
-    Rule("data.val", _same_file("train", "val"), "is the training file: give a file of other examples"),
-    Rule("data.test", _same_file("train", "test"), "is the training file: give a file of other examples"),
-    Rule("data.test", _same_file("val", "test"), "is the validation file: give a file of other examples"),
+    Rule("data.val", same_file("train", "val"), "is the training file: give a file of other examples"),
+    Rule("data.test", same_file("train", "test"), "is the training file: give a file of other examples"),
+    Rule("data.test", same_file("val", "test"), "is the validation file: give a file of other examples"),
     *(
         Rule(
             f"data.columns.{key}",
-            _missing_column(key),
+            missing_column(key),
             f"missing; {task} needs the columns {' and '.join(keys)}: give a number from 0, or a name",
         )
         for task, keys in COLUMNS.items()
@@ -235,17 +176,17 @@ ERRORS = [
     ),
     Rule(
         "data.columns",
-        lambda r: len(_columns(r)) == 2 and len(set(_columns(r))) == 1,
+        lambda r: len(columns(r)) == 2 and len(set(columns(r))) == 1,
         "the same column is named twice: name two",
     ),
     Rule(
         "data.columns",
-        lambda r: any(isinstance(column, int) and column < 0 for column in _columns(r)),
+        lambda r: any(isinstance(column, int) and column < 0 for column in columns(r)),
         "columns are counted from 0: no number may be below",
     ),
     Rule(
         "data.columns",
-        lambda r: isinstance(r.data, d.JSONL) and any(isinstance(column, int) for column in _columns(r)),
+        lambda r: isinstance(r.data, d.JSONL) and any(isinstance(column, int) for column in columns(r)),
         "fields of JSON objects have names, not numbers: give the names",
     ),
     Rule(
@@ -253,7 +194,7 @@ ERRORS = [
         lambda r: (
             isinstance(r.data, d.TSV | d.CSV)
             and not r.data.header
-            and any(isinstance(column, str) for column in _columns(r))
+            and any(isinstance(column, str) for column in columns(r))
         ),
         "names need a first line that holds them: set data.header: true, or give numbers from 0",
     ),
@@ -300,13 +241,13 @@ ERRORS = [
     ),
     Rule(
         "model.positions",
-        _odd_heads,
+        odd_heads,
         "rotary turns pairs of numbers, but model.hidden_dim / model.num_heads is odd: "
         "change one of them, or use other positions",
     ),
     Rule(
         "model.max_sequence_length",
-        lambda r: _learned(r) and r.model.max_sequence_length < r.data.max_length,
+        lambda r: learned(r) and r.model.max_sequence_length < r.data.max_length,
         "{r.model.max_sequence_length} learned positions are too few for data.max_length "
         "({r.data.max_length}): raise it, or use other positions",
     ),
@@ -318,7 +259,7 @@ ERRORS = [
     Rule(
         "decode.max_length",
         lambda r: (
-            _learned(r)
+            learned(r)
             and r.task == "translation"
             and (r.decode.max_length or 0) > r.model.max_sequence_length
         ),
@@ -378,15 +319,14 @@ ERRORS = [
         lambda r: r.masking.unit != "phrase" and r.masking.phrases is not None,
         "they are hidden by masking.unit: phrase alone: set that, or remove them",
     ),
-    *(
-        Rule(
-            f"masking.{key}",
-            lambda r, key=key: (
-                _objective(r) == "permutation" and getattr(r.masking, key) != getattr(Masking(), key)
-            ),
-            "{r.model.name} learns by the order in which tokens are asked for and replaces none: remove it",
-        )
-        for key in ("replaced", "random")
+    Rule(
+        "masking.random",
+        lambda r: (
+            objective(r) == "permutation"
+            and (r.masking.replaced, r.masking.random) != (Masking().replaced, Masking().random)
+        ),
+        "{r.model.name} learns by the order in which tokens are asked for and replaces none: "
+        "remove masking.replaced and masking.random",
     ),
     # training
     Rule(
@@ -483,7 +423,7 @@ WARNINGS = [
     ),
     Rule(
         "tokenizer.name",
-        lambda r: isinstance(r.tokenizer, Word) and _chinese(r),
+        lambda r: isinstance(r.tokenizer, Word) and chinese(r),
         "word splits at spaces, which Chinese does not write: use sentencepiece or character",
     ),
     Rule(

@@ -65,17 +65,19 @@ def between(text: str, glues: bool) -> list[tuple[str, bool]]:
     return [(part, bool(number and part) and part[0] not in BLANKS) for number, part in enumerate(cut)]
 
 
-def filled(text: str, found: Sequence[str], glues: bool) -> str:
-    """A text with the first hidden tokens written out; a piece at the beginning of a line has no blank."""
-    parts, written = text.split(HIDDEN), ""
-    for number, part in enumerate(parts[:-1]):
-        if number >= len(found):
-            written += part + HIDDEN
-            continue
-        before = part.removesuffix(" ") if glues else part
-        begins = before.endswith("\n") or not (number or before)
-        written += before + (found[number].removeprefix(" ") if begins else found[number])
-    return written + parts[-1]
+def filled(text: str, found: Sequence[str]) -> str:
+    """A text with its first hidden tokens written out; a piece loses its blank where there is one, or none is due."""
+    parts = text.split(HIDDEN)
+    written = parts[0]
+    for number, part in enumerate(parts[1:]):
+        if number < len(found):
+            before = parts[number]
+            blank = before[-1] in BLANKS if before else number == 0
+            written += (found[number].removeprefix(" ") or found[number]) if blank else found[number]
+        else:
+            written += HIDDEN
+        written += part
+    return written
 
 
 def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:

@@ -16,19 +16,28 @@ from zoo.data.words import FIRST_BYTE, WORD_BYTES
 class GraphTokenizer(tf.Module):
     """Gives in a graph what `Tokenizer.encode` and `.decode` give in Python.
 
-    A tf.Module, for a SavedModel must track the table that holds the model.
+    A tf.Module, for a SavedModel must track the table that holds the model. One more table, for `tokenize_inside`,
+    is made where it is asked for.
     """
 
-    def __init__(self, tokenizer: Tokenizer):
+    def __init__(self, tokenizer: Tokenizer, inside: bool = False):
         super().__init__()
         self._whole_words = tokenizer.whole_words
         self._sentencepiece = tensorflow_text.SentencepieceTokenizer(
             model=tokenizer.model_bytes, out_type=tf.int32
         )
+        if inside:  # a saved table is found again by its name: without one, both would be the first
+            self._inside = tensorflow_text.SentencepieceTokenizer(
+                model=tokenizer.inside_bytes, out_type=tf.int32, name="inside"
+            )
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Strings (B,) -> ids (B, ragged) int32, without bos and eos; an empty text has no ids."""
         return self._sentencepiece.tokenize(texts)
+
+    def tokenize_inside(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """As `Tokenizer.encode_inside`: of texts that go on where another ended."""
+        return self._inside.tokenize(texts)
 
     def words(self, texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
         """Strings (B,) -> ids (B, pieces) int32 and characters (B, pieces, W) int32 of their words.

@@ -37,6 +37,7 @@ def words(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     """Number of the word that each token of a stream belongs to: (N,) int32, rising."""
     begins, closes = (np.array(flags) for flags in zip(*map(_edges, _pieces(tokenizer)), strict=True))
     starts = begins[ids]
+    starts[:1] = True  # a stream may begin inside a word
     starts[1:] |= closes[ids[:-1]]
     return np.cumsum(starts, dtype="int32") - 1
 

@@ -92,7 +92,7 @@ class Windows:
         """The batch of a step; steps go on over the epochs."""
         epoch, index = divmod(step, len(self))
         starts = self._starts_of(epoch)[index * self.rows : (index + 1) * self.rows]
-        return self.objective.batch(starts, self.rows, epoch)
+        return self.objective.batch(starts, self.rows, epoch if self.training else 0)
 
     def whole(self) -> Batch:
         """All windows of validation in one batch."""

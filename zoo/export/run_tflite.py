@@ -12,6 +12,7 @@ import re
 import sys
 import time
 import zipfile
+from itertools import pairwise
 
 import numpy as np
 import sentencepiece
@@ -19,6 +20,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 NO_TAG = -1
+MASK_ID, BLANK = -1, "\u2581"
+WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
+"""Behind a SentencePiece model: a text is not the beginning of a word (add_dummy_prefix: false)."""
 
 
 class Model:
@@ -26,8 +30,11 @@ class Model:
 
     def __init__(self, path):
         with zipfile.ZipFile(path) as archive:
-            self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=archive.read("tokenizer.model"))
+            model = archive.read("tokenizer.model")
+            self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model)
             self.signature = json.loads(archive.read("signature.json"))
+            inside = model + (b"" if self.signature["whole_words"] else WITHOUT_PREFIX)
+            self.inside = sentencepiece.SentencePieceProcessor(model_proto=inside)
             named = "labels.json" in archive.namelist()
             self.labels = json.loads(archive.read("labels.json")) if named else None
         self.run = Interpreter(model_path=path).get_signature_runner()
@@ -83,6 +90,27 @@ class Model:
             return pieces if len(pieces) == 1 else [UNK_ID]
         return self.tokenizer.encode(f" {word}" if number else word) or [UNK_ID]
 
+    def masked_language_modeling(self, row):
+        parts, token_ids = row["text"].split("[MASK]"), []
+        pieces = [self.tokenizer.id_to_piece(i) for i in range(self.tokenizer.vocab_size())]
+        glues = any(piece[0] == BLANK and len(piece) > 1 for piece in pieces)
+        # A blank before a hidden token belongs to that, where pieces begin with blanks.
+        cut = [part.removesuffix(" ") if glues else part for part in parts[:-1]] + parts[-1:]
+        for number, part in enumerate(cut):
+            goes_on = number and part and part[0] not in " \t\n\r\f"
+            token_ids += [MASK_ID] * bool(number) + (self.inside if goes_on else self.tokenizer).encode(part)
+        token_ids = [*(token_ids or [UNK_ID])[: self.longest - 1], EOS_ID]
+        places = [place for place, token in enumerate(token_ids) if token == MASK_ID]
+        order = [int(token == MASK_ID) for token in token_ids]
+        out = self.infer(token_ids=token_ids, places=places or [0], order=order)
+        text = parts[0]
+        for number, (before, part) in enumerate(pairwise(parts)):
+            found = surface(pieces[out["ids"][number]]) if number < len(places) else "[MASK]"
+            if before[-1] in " \t\n\r\f" if before else number == 0:
+                found = found.removeprefix(" ") or found
+            text += found + part
+        return {"text": text, "probability": float(np.prod(out["probabilities"][: len(places)]))}, out
+
     def spelled(self, word):
         """The bytes of a word as ids; of a long word the first and the last."""
         width = self.signature["inputs"]["character_ids"][1][2]
@@ -105,6 +133,14 @@ class Model:
         """Up to the end mark."""
         ids = ids[: ids.index(EOS_ID)] if EOS_ID in ids else ids
         return self.tokenizer.decode([i for i in ids if i not in (PAD_ID, BOS_ID)])
+
+
+def surface(piece):
+    """What a piece looks like in a text."""
+    byte = re.fullmatch("<0x([0-9A-F]{2})>", piece)
+    if byte:
+        return chr(int(byte[1], 16)) if int(byte[1], 16) < 128 else "\ufffd"
+    return piece.replace(BLANK, " ")
 
 
 def answers(path, rows):

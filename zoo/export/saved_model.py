@@ -35,7 +35,7 @@ class Exported(tf.Module):
         without_cudnn(model)
         # A Keras model is no tf.Module: its variables are tracked by hand, else they are not saved.
         self.weights = [variable.value for variable in model.variables]
-        self.tokenizer = GraphTokenizer(kind.task.tokenizer)
+        self.tokenizer = GraphTokenizer(kind.task.tokenizer, kind.inside)
         self.kind = kind
         self.width = kind.recipe.data.max_length if xla and kind.cuts else None
         specs = [

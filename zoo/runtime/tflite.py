@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from zoo.answers import NO_TAG, Classification, Generation, Tagging, Translation, uniforms_of
+from zoo.answers import NO_TAG, Classification, Filling, Generation, Tagging, Translation, uniforms_of
 from zoo.data.reading import read
 from zoo.data.tokenizers import MODEL_FILE, Tokenizer
 from zoo.data.words import split_words
@@ -41,11 +41,12 @@ SIGNATURES = {
     "classification": ({"ids"}, ("probabilities",)),
     "tagging": ({"token_ids", "character_ids"}, ("tags",)),
     "language_modeling": ({"token_ids", "uniforms"}, ("ids",)),
+    "masked_language_modeling": ({"token_ids", "places", "order"}, ("ids", "probabilities")),
 }
 """Task -> inputs and outputs of its files; the first output holds the answer."""
 REMEDY = "export it again with `zoo export`"
 
-Answer = Translation | Classification | Tagging | Generation
+Answer = Translation | Classification | Tagging | Generation | Filling
 
 
 class TFLiteModel:
@@ -89,6 +90,11 @@ class TFLiteModel:
         self._expect("tagging")
         return [list(answer) for answer in self.answers(texts)]
 
+    def fill(self, texts: Sequence[str]) -> list[Filling]:
+        """Each text with a token for each [MASK]."""
+        self._expect("masked_language_modeling")
+        return self.answers(texts)
+
     def generate(
         self, prompts: Sequence[str], max_length: int | None = None, seed: int = 0
     ) -> list[Generation]:
@@ -127,6 +133,10 @@ class TFLiteModel:
             self._check(output[output != NO_TAG], len(self.labels), "its labels do not have")
             return Tagging.of(split_words(text), output.tolist(), self.labels)
         self._check(output, self.tokenizer.vocabulary_size, "its tokenizer does not have")
+        if self.task == "masked_language_modeling":
+            hidden = int(inputs["order"].sum())
+            found = (outputs[name][0][:hidden, None] for name in ("ids", "probabilities"))
+            return Filling.of(text, *found, self.tokenizer)
         if self.task == "translation":
             return Translation(self.tokenizer.decode(output.tolist()), float(outputs["score"][0]))
         ids = output.tolist()[: None if max_length is None else known + max_length]

@@ -36,6 +36,8 @@ class Kind:
     """Name of an output over time -> what stands behind its end."""
     seeded = False
     """Whether a SavedModel takes a seed beside its texts."""
+    inside = False
+    """Whether `read` encodes texts that go on where another ended."""
     cuts = True
     """Whether `read` cuts texts at data.max_length."""
 

@@ -9,8 +9,13 @@ from zoo.data.tokenizers import EOS, UNK
 
 def with_end(tokenizer, text, max_length: int, width: int | None):
     """Ids (one `<unk>` for an empty text) cut to max_length - 1, then the end mark: (B,) -> (B, S)."""
-    pieces = instead_of_nothing(tokenizer.tokenize(text)[:, : max_length - 1], UNK)
-    return padded(tf.concat([pieces, tf.fill([tf.shape(text)[0], 1], EOS)], axis=1), width)
+    return padded(ended(tokenizer.tokenize(text), max_length), width)
+
+
+def ended(pieces: tf.RaggedTensor, max_length: int) -> tf.RaggedTensor:
+    """Ids (one `<unk>` where there is none) cut to max_length - 1, then the end mark."""
+    pieces = instead_of_nothing(pieces[:, : max_length - 1], UNK)
+    return tf.concat([pieces, tf.fill([tf.cast(pieces.nrows(), tf.int32), 1], EOS)], axis=1)
 
 
 def instead_of_nothing(rows: tf.RaggedTensor, token: int) -> tf.RaggedTensor:
