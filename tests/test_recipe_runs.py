@@ -68,6 +68,7 @@ def test_three_steps(name, tmp_path, quickly):
 
 FAMILIES = [
     "language_modeling/tinyshakespeare-en-lstm-tiny",
+    "masked_language_modeling/english-bert-tiny",
     "classification/trec-en-gru-tiny",
     "classification/trec-en-textcnn-tiny",
     "classification/sst2-en-transformer-tiny",

@@ -253,7 +253,7 @@ ERRORS = [
     ),
     Rule(
         "model.positions",
-        lambda r: _learned(r) and r.task == "tagging",
+        lambda r: learned(r) and r.task == "tagging",
         "learned positions end, and a tagger reads every word of a text however long: use others",
     ),
     Rule(
