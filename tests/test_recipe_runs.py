@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 import small_data
@@ -58,9 +59,26 @@ def quickly(name):
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """Overrides that begin a recipe with a small run of the recipe it names; that one is trained once for all."""
+
+    @cache
+    def trained(source: str):
+        run = tmp_path_factory.mktemp("source") / "run"
+        tiny.train(source, run, *made_small(source, 1))
+        return run
+
+    def overrides(name: str) -> list[str]:
+        source = load_recipe(name).recipe.train.init_from
+        return [f"{key}={trained(source)}" for key in ("train.init_from", "tokenizer.run")] if source else []
+
+    return overrides
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_three_steps(name, tmp_path, quickly):
-    outcome, said = tiny.train(name, tmp_path / "run", *made_small(name, 3))
+def test_three_steps(name, tmp_path, quickly, begun):
+    outcome, said = tiny.train(name, tmp_path / "run", *made_small(name, 3), *begun(name))
     assert outcome.progress.step == 3
     assert outcome.progress.best is not None, said
     assert (tmp_path / "run" / "best.weights.h5").exists() or list((tmp_path / "run").rglob("best*"))
