@@ -229,7 +229,10 @@ def test_names_of_weights_do_not_hang_on_what_was_built_before(name):
 def test_what_reads_text_finds_its_whole_encoder_in_a_pretrained_model(source, positions, name):
     theirs, ours = (weights_by_name(small_model(kind, positions=positions)) for kind in (source, name))
     shapes = {path: tuple(w.shape) for path, w in theirs.items()}
-    assert [path for path, w in ours.items() if shapes.get(path) != tuple(w.shape)] == ["head/kernel", "head/bias"]
+    assert [path for path, w in ours.items() if shapes.get(path) != tuple(w.shape)] == [
+        "head/kernel",
+        "head/bias",
+    ]
 
 
 @pytest.mark.jax
