@@ -74,7 +74,10 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
 def _print_candidates(masks) -> None:
     """What each [MASK] might be, a line each."""
     for number, candidates in enumerate(masks, 1):
-        named = ", ".join(f"{found['token']} {found['probability']:.1%}" for found in candidates)
+        named = ", ".join(
+            f"{' '.join(found['token'].split()) or repr(found['token'])} {found['probability']:.1%}"
+            for found in candidates
+        )
         click.echo(f"  [MASK] {number}: {named}")
 
 
