@@ -87,6 +87,7 @@ def test_three_steps(name, tmp_path, quickly, begun):
 FAMILIES = [
     "language_modeling/tinyshakespeare-en-lstm-tiny",
     "masked_language_modeling/english-bert-tiny",
+    "masked_language_modeling/english-xlnet-tiny",
     "classification/trec-en-gru-tiny",
     "classification/trec-en-textcnn-tiny",
     "classification/sst2-en-transformer-tiny",

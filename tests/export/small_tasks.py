@@ -105,6 +105,7 @@ def _variants():
     )
     yield "xlnet", {**ATTENTIVE, "num_layers": 2}
     yield "bert", {**ATTENTIVE, "num_layers": 2, "positions": "learned"}
+    yield "xlnet", {**ATTENTIVE, "num_layers": 2}
     yield "textcnn", {"embedding_dim": 12, "num_filters": 6}
 
 
