@@ -5,6 +5,7 @@ No Keras: the runtime without TensorFlow says its answers here too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from zoo.data.reading import filled
 from zoo.data.tokenizers import Tokenizer
+from zoo.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,19 @@ class Generation:
             if whole.startswith(beginning):
                 return cls(prompt, whole[len(beginning) :])
         return cls(prompt, tokenizer.decode(ids[known:]))
+
+
+def room_behind(known: int, longest: int | None) -> float:
+    """Tokens that can follow `known` ones in a model of `longest` positions; the last one is not read again."""
+    return math.inf if longest is None else longest - known + 1
+
+
+def too_long(length: int, room: float, longest: int) -> UserError:
+    """What is said where a prompt and what should follow it pass the positions that a model has learnt."""
+    remedy = f"shorten it, or ask for {room} at most" if room > 0 else "shorten it"
+    return UserError(
+        f"{length} tokens behind this prompt would pass the {longest} positions that the model has learnt: {remedy}"
+    )
 
 
 def uniforms(count: int, length: int, seed: int) -> np.ndarray:

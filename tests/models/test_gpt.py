@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from model_tools import array, random_ids
 
+from zoo.config import Recipe
 from zoo.config.transformer import GPT as Section
 from zoo.config.transformer import Transformer as TranslatorSection
 from zoo.contract.cases import VOCABULARY, case
 from zoo.contract.models import decodes_as_it_trains, never_looks_ahead
+from zoo.data.datasets import Split
+from zoo.data.tokenizers import train_tokenizer
+from zoo.errors import UserError
+from zoo.export.kinds.generator import GeneratorKind
 from zoo.models import GPT, Transformer
+from zoo.tasks import build_task
 
 LENGTH = 11
 
@@ -102,3 +108,48 @@ def test_unscaled_attention_has_scores_larger_by_the_root_of_a_head_s_width():
         if "/query/" in weight.path:
             weight.assign(weight * 4**0.5)
     np.testing.assert_allclose(array(unscaled(ids)), array(scaled(ids)), atol=2e-5)
+
+
+def learned(**decode):
+    """A task whose model has learnt 12 positions; weights large enough to say different things."""
+    recipe = Recipe.model_validate(
+        {
+            "name": "test/learned",
+            "task": "language_modeling",
+            "data": {"name": "tinyshakespeare", "max_length": 12},
+            "tokenizer": {"name": "character"},
+            "model": {
+                **{"name": "gpt", "num_layers": 1, "hidden_dim": 8, "intermediate_dim": 8, "num_heads": 2},
+                **{"positions": "learned", "max_sequence_length": 12},
+            },
+            "train": {"steps": 1, "batch_tokens": 64, "learning_rate": 1e-2},
+            "decode": {"temperature": 0.0, **decode},
+        }
+    )
+    return build_task(recipe, train_tokenizer(recipe.tokenizer, ["Row your boat, 船"]))
+
+
+def test_a_text_ends_where_the_learned_positions_do():
+    task = learned()
+    said = task.generate(["Row your", "船"])
+    assert [len(task.tokenizer.encode(x.text)) <= 13 for x in said] == [True, True]
+    assert task.generate(["Row your"], max_length=5)[0].text[:13] == said[0].text[:13]
+    with pytest.raises(
+        UserError, match=r"6 tokens behind this prompt would pass the 12 positions .* for 5 at most"
+    ):
+        task.generate(["Row your"], max_length=6)
+    with pytest.raises(UserError, match=r"learnt: shorten it$"):
+        task.generate(["Row your boat"])
+    with pytest.raises(UserError, match="the 12 positions"):
+        learned(max_length=9).generate(["Row your"])
+    _, shown = task.validate(Split(["Row your boat " * 4], [""]), loss=1.0, samples=1)
+    assert len(shown) == 1
+
+
+def test_an_export_leaves_room_for_prompts():
+    kind = GeneratorKind(learned(max_length=9), "tflite")
+    assert (kind.length, kind.room) == (9, 4)
+    texts = kind.samples(Split(["Row your boat, 船" * 4], [""]), 9)
+    assert {len(text) for text in texts} == {1, 2, 3, 4}
+    with pytest.raises(UserError, match="the 12 positions"):
+        GeneratorKind(learned(), "tflite", length=14)

@@ -260,7 +260,7 @@ ERRORS = [
         "decode.max_length",
         lambda r: (
             learned(r)
-            and r.task == "translation"
+            and r.task in ("translation", "language_modeling")
             and (r.decode.max_length or 0) > r.model.max_sequence_length
         ),
         "{r.decode.max_length} is beyond the learned positions (model.max_sequence_length "

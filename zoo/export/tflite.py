@@ -46,6 +46,7 @@ def export_tflite(kind: Kind, path: str | Path) -> Counter:
         "inputs": {name: [dtype, [1, *shape]] for name, (dtype, shape) in kind.inputs.items()},
         "outputs": {name: [dtype, shape] for name, (dtype, shape) in kind.outputs().items()},
         "max_length": recipe.data.max_length,
+        "positions": getattr(kind.task.model, "longest", None),
         "whole_words": task.tokenizer.whole_words,
     }
     files = {

@@ -4,7 +4,7 @@ The file is a model with a zip archive behind it: the interpreter reads a flatbu
 zipfile an archive from its end, so both read the same file and nothing is ever unpacked. The archive holds
 
     tokenizer.model   the SentencePiece model
-    signature.json    {"task", "kind", "inputs", "outputs", "max_length"}
+    signature.json    {"task", "kind", "inputs", "outputs", "max_length", "positions"}
     labels.json       the names of a classifier's labels or a tagger's tags, in the order of its outputs
     recipe.yaml       the recipe it was trained with, for people
     model.sha256      checksum of the model in front of the archive
@@ -28,7 +28,17 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from zoo.answers import NO_TAG, Classification, Filling, Generation, Tagging, Translation, uniforms_of
+from zoo.answers import (
+    NO_TAG,
+    Classification,
+    Filling,
+    Generation,
+    Tagging,
+    Translation,
+    room_behind,
+    too_long,
+    uniforms_of,
+)
 from zoo.data.reading import read
 from zoo.data.tokenizers import MODEL_FILE, Tokenizer
 from zoo.data.words import split_words
@@ -120,6 +130,12 @@ class TFLiteModel:
         inputs = read(self.task, self.tokenizer, text, self.max_length)
         known = len(inputs["token_ids"])
         if "uniforms" in self._inputs:
+            longest = self.signature.get("positions")
+            room = room_behind(known, longest)
+            if self._longest > room:
+                raise UserError(
+                    f"{self._origin}: {too_long(self._longest, room, longest)}; {REMEDY} and --max-length"
+                )
             inputs["uniforms"] = uniforms_of(number, self._longest, seed)
         if "ids" in self._inputs:
             inputs = {"ids": inputs["token_ids"]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.answers import Generation, uniforms
+from zoo.answers import Generation, room_behind, too_long, uniforms
 from zoo.compile import jit
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
@@ -56,15 +56,24 @@ class Generator(Task):
 
     def answer(self, texts: Sequence[str], seed: int = 0, **options) -> list[Generation]:
         refuse_one(texts)
+        read = self.read(texts)
         settings = self.settings(**options)
+        if settings["length"] > self.room(read):
+            if self.length_is_named(**options) or self.room(read) < 1:
+                raise too_long(settings["length"], self.room(read), self.model.longest)
+            settings["length"] = self.room(read)
         numbers = uniforms(len(texts), settings["length"], seed)
-        rows = [{**ids, "uniforms": row} for ids, row in zip(self.read(texts), numbers, strict=True)]
+        rows = [{**ids, "uniforms": row} for ids, row in zip(read, numbers, strict=True)]
         found = self.map_batches(self.core_function(settings), rows)
         return [self.say(row, text) for row, text in zip(found, texts, strict=True)]
 
     def batch(self, rows) -> dict[str, np.ndarray]:
         ids = super().batch([{"token_ids": row["token_ids"]} for row in rows])
         return {**ids, "uniforms": np.stack([row["uniforms"] for row in rows])}
+
+    def length_is_named(self, length=None, **others) -> bool:
+        """Whether somebody said how long the answer may be; else it ends where the model's positions do."""
+        return bool(length or self.recipe.decode.max_length)
 
     def settings(self, length=None, temperature=None, top_k=None, top_p=None) -> dict[str, Any]:
         decode = self.recipe.decode
@@ -74,6 +83,11 @@ class Generator(Task):
             "top_k": top_k or decode.top_k,
             "top_p": top_p or decode.top_p,
         }
+
+    def room(self, read) -> float:
+        """Tokens that can follow the longest of these prompts before the model's positions end."""
+        known = max((len(row["token_ids"]) for row in read), default=0)
+        return room_behind(known, self.model.longest)
 
     def core(self, inputs, length: int, temperature: float, top_k: int | None, top_p: float | None):
         """{"ids": (B, S + length)}: each prompt, what follows it, padding."""
@@ -117,7 +131,9 @@ class Generator(Task):
         prompt = split.sources[0][:SAMPLE_PROMPT]
         shown = []
         if samples:
-            length = min(SAMPLE_LENGTH, self.settings()["length"])
+            if self.room(self.read([prompt])) < 1:
+                prompt = ""
+            length = min(SAMPLE_LENGTH, self.settings()["length"], self.room(self.read([prompt])))
             for found in self.generate([prompt] * samples, length):
                 shown.append(f"  {found.prompt}\n    -> {found.continuation}")
         return {"perplexity": perplexity(loss)}, shown

@@ -27,7 +27,14 @@ class GeneratorKind(Kind):
 
     def __init__(self, task, form="saved_model", **chosen):
         super().__init__(task, form, **chosen)
+        longest = task.model.longest
+        if longest is not None and not task.length_is_named(chosen.get("length")):
+            # so that prompts fit before what follows them
+            self.search["length"] = max(1, min(self.search["length"], longest - PROMPT + 1))
         self.length = self.search["length"]
+        self.room = min(PROMPT, answers.room_behind(self.length, longest))
+        if self.room < 1:
+            raise answers.too_long(self.length, longest, longest)
         self.inputs = {"token_ids": ("int32", (None,)), "uniforms": ("float32", (self.length,))}
 
     def compute(self, token_ids, uniforms):
@@ -64,11 +71,11 @@ class GeneratorKind(Kind):
         return {"text": tf.strings.join([text, continuation])}
 
     def samples(self, split, count):
-        """Beginnings of windows from all over the split, of 1 to PROMPT tokens."""
+        """Beginnings of windows from all over the split, of 1 to PROMPT tokens if what follows them leaves room."""
         tokenizer = self.task.tokenizer
         stream = [i for text in split.sources for i in tokenizer.encode(text)]
         starts = [i * len(stream) // count for i in range(count)]
-        return [tokenizer.decode(stream[s : s + 1 + i % PROMPT]) for i, s in enumerate(starts)]
+        return [tokenizer.decode(stream[s : s + 1 + i % self.room]) for i, s in enumerate(starts)]
 
     def ids(self, row):
         return {"token_ids": row["token_ids"].tolist()}
