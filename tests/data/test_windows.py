@@ -12,7 +12,7 @@ from zoo.data.encoded import encode_split
 from zoo.data.objectives import IGNORE
 from zoo.data.pipeline import make_batches, one_batch
 from zoo.data.tokenizers import BOS, EOS, UNK, train_tokenizer
-from zoo.data.windows import Windows
+from zoo.data.windows import NextToken, Windows
 from zoo.errors import UserError
 
 BYTES = train_tokenizer(Byte(name="byte"), [])
@@ -126,3 +126,23 @@ def test_the_stream_is_mapped_from_the_cache(tmp_path, monkeypatch) -> None:
         assert isinstance(encoded.sources.ids, np.memmap)
         assert encoded.sources.ids.tolist() == [BOS, *BYTES.encode("a\nb")]
     assert make_batches(recipe(4, 4), encoded, training=False).batch(0).tokens == 3
+
+
+def test_short_documents_are_read_from_their_beginnings() -> None:
+    """In training a window begins with the document that it would cut, unless that began a whole window ago."""
+    documents = ["a: 船", "b: 船", NUMBERED, "c: 船"]
+    stream = encode(*documents).sources[0]
+    begins = np.flatnonzero(stream == EOS) + 1  # of all but the first
+    starts = np.array([3, begins[0], begins[0] + 4, begins[1] + 7, begins[1] + 8, len(stream) - 2])
+    found = NextToken(stream, 8, training=True).batch(starts, 6, 0).inputs["token_ids"]
+    for row, start in zip(found, [3, begins[0], begins[0], begins[1], begins[1] + 8, begins[2]], strict=True):
+        window = stream[start : start + 8]
+        assert row.tolist()[: len(window) - 1] == window.tolist()[: len(window) - 1]
+    unmoved = NextToken(stream, 8).batch(starts, 6, 0).inputs["token_ids"]
+    assert unmoved[2].tolist() == stream[starts[2] : starts[2] + 8].tolist()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_who_reads_from_the_beginnings(training) -> None:
+    batches = make_batches(recipe(), encode(*["b: 船"] * 9), training)
+    assert (len(batches.objective.begins) > 1) == training

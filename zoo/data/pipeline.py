@@ -42,7 +42,7 @@ def _windows(recipe: Recipe, encoded: Encoded, training: bool, tokenizer: Tokeni
     stream = encoded.sources.ids
     if recipe.task == "masked_language_modeling":
         return Windows(recipe, encoded, Masking(recipe, stream, tokenizer, training), training)
-    return Windows(recipe, encoded, NextToken(stream, recipe.data.max_length), training)
+    return Windows(recipe, encoded, NextToken(stream, recipe.data.max_length, training), training)
 
 
 def one_batch(recipe: Recipe, encoded: Encoded, tokenizer: Tokenizer | None = None) -> Batch:

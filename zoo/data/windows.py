@@ -14,25 +14,33 @@ from zoo.config import Recipe
 from zoo.data.encoded import Encoded
 from zoo.data.masking import Masking
 from zoo.data.objectives import IGNORE, Batch
-from zoo.data.tokenizers import UNK
+from zoo.data.tokenizers import EOS, UNK
 from zoo.errors import UserError
 
 
 class NextToken:
-    """Makes batches of windows: each token is asked for behind the one before it."""
+    """Makes batches of windows: each token is asked for behind the one before it.
+
+    In training a window that would begin inside a document begins with it instead, where that is less than a window
+    ago: short documents, such as a question behind its label, are always read from their beginnings, as a prompt is.
+    """
 
     ahead = 1
     """Tokens that a window must say beyond those that it reads."""
 
-    def __init__(self, stream: np.ndarray, length: int):
+    def __init__(self, stream: np.ndarray, length: int, training: bool = False):
         self.stream, self.length = stream, length
+        # Of the first document, which the begin mark opens, nothing is moved: it may be the only one.
+        begins = np.flatnonzero(np.asarray(stream) == EOS) + 1 if training else []
+        self.begins = np.append(-length, begins).astype(int)
 
     def batch(self, starts: np.ndarray, rows: int, epoch: int) -> Batch:
         """The windows that begin at these places of the stream, and filler rows."""
         token_ids = np.zeros((rows, self.length), "int32")
         token_ids[:, 0] = UNK
         labels = np.full((rows, self.length), IGNORE, "int32")
-        for row, start in enumerate(starts):
+        begins = self.begins[np.searchsorted(self.begins, starts, "right") - 1]
+        for row, start in enumerate(np.where(starts - begins < self.length, begins, starts)):
             window = self.stream[start : start + self.length + 1]
             token_ids[row, : len(window) - 1] = window[:-1]
             labels[row, : len(window) - 1] = window[1:]
