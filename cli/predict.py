@@ -41,12 +41,15 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         return
     if model.endswith(".tflite"):
         if beams or n_best:
-            raise UserError(f"{model}: a TFLite file answers greedily; --beams and --n-best need the run")
+            raise UserError(
+                f"{model}: a TFLite file gives one answer a text; --beams and --n-best need the run"
+            )
         from zoo.runtime.tflite import load
 
         runtime = load(model)
         if runtime.task == "language_modeling":
             raise UserError(generates(model))
+        fills = runtime.task == "masked_language_modeling"
         found = [[answer] for answer in runtime.answers(questions)]
     else:
         from zoo.hub import find_model
@@ -58,7 +61,9 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         quiet.start()
         from zoo.loading import load
 
-        found = _of_task(load(path), model, questions, beams, n_best)
+        task = load(path)
+        fills = task.fills
+        found = _of_task(task, model, questions, beams, n_best)
     for question, answers in zip(questions, found, strict=True):
         records = [answer.record() for answer in answers]
         if as_json:
@@ -69,16 +74,30 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
                 click.echo(" ".join(record["answer"].splitlines()))
                 if n_best:
                     _print_candidates(record.get("masks", ()))
+    if fills:
+        _note_unfilled(questions, [answers[0].text for answers in found])
 
 
 def _print_candidates(masks) -> None:
     """What each [MASK] might be, a line each."""
     for number, candidates in enumerate(masks, 1):
-        named = ", ".join(
-            f"{' '.join(found['token'].split()) or repr(found['token'])} {found['probability']:.1%}"
+        named = (
+            f"{json.dumps(found['token'], ensure_ascii=False)} {found['probability']:.1%}"
             for found in candidates
         )
-        click.echo(f"  [MASK] {number}: {named}")
+        click.echo(f"  [MASK] {number}: {'  '.join(named)}")
+
+
+def _note_unfilled(questions: list[str], answers: list[str]) -> None:
+    """Why a text comes back as it was."""
+    from zoo.data.reading import HIDDEN
+
+    bare = sum(HIDDEN not in text for text in questions)
+    if bare:
+        count = f"{bare} of {len(questions)} texts" if len(questions) > 1 else "a text"
+        click.echo(f"note: {count} without {HIDDEN}: there is nothing to fill in", err=True)
+    if any(HIDDEN in text for text in answers):
+        click.echo(f"note: a {HIDDEN} behind data.max_length tokens is not read: it stays", err=True)
 
 
 def generates(model: str) -> str:

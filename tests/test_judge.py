@@ -9,6 +9,7 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from zoo.cli import main
+from zoo.cli.train import example_text
 
 from zoo.answers import Classification, Generation
 from zoo.config import Recipe
@@ -16,6 +17,7 @@ from zoo.data.datasets import Split, load_dataset
 from zoo.data.labels import asked, documents, texts_of
 from zoo.errors import UserError
 from zoo.judge import judge
+from zoo.recipe import load_recipe
 
 ROWS = [("Who was Galileo ?", "HUM"), ("Where is Rome ?", "LOC:city"), ("谁是李白？", "人")]
 TRAIN = Split(documents(ROWS), [label for _, label in ROWS])
@@ -145,7 +147,10 @@ def test_the_command(tmp_path, monkeypatch) -> None:
     writer.write_text(text + "decode: {max_length: 5}\n", encoding="utf-8")
     once = ("train.steps=1", "train.validate_every=1", "train.save_every=1", "train.samples=0")
     tiny.train(sorter, tmp_path / "sorter", *once)
-    tiny.train(writer, tmp_path / "writer", *once)
+    trained, _ = tiny.train(writer, tmp_path / "writer", *once)
+    assert example_text(load_recipe(writer).recipe, trained.label) == "warm:", (
+        "what `zoo train` says to try next"
+    )
 
     def zoo(*arguments):
         done = CliRunner().invoke(main, list(arguments))

@@ -103,7 +103,6 @@ def _variants():
         "transformer_tagger rotary gelu",
         {**ATTENTIVE, "num_layers": 2, "positions": "rotary", "activation": "gelu"},
     )
-    yield "xlnet", {**ATTENTIVE, "num_layers": 2}
     yield "bert", {**ATTENTIVE, "num_layers": 2, "positions": "learned"}
     yield "xlnet", {**ATTENTIVE, "num_layers": 2}
     yield "textcnn", {"embedding_dim": 12, "num_filters": 6}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_tasks import TEXTS, make_task
+from small_tasks import make_task, texts_of
 
 from zoo.errors import UserError
 
 
-@pytest.fixture(scope="module", params=["rnn_language_model", "textcnn", "rnn_tagger", "transformer"])
+@pytest.fixture(scope="module", params=["rnn_language_model", "textcnn", "rnn_tagger", "transformer", "bert"])
 def task(request):
     """One of each task."""
     sections = {
@@ -31,11 +31,11 @@ def test_the_graph_reads_as_the_pipeline(task):
 
     from zoo.export.saved_model import Exported
 
-    kind = kind_of(task)
+    kind, texts = kind_of(task), texts_of(task)
     exported = Exported(kind, xla=False)
     seed = [tf.constant(7)] if kind.seeded else []
-    given = {name: value.numpy() for name, value in exported.read(tf.constant(TEXTS), *seed).items()}
-    rows = [row["inputs"] for row in kind.rows(TEXTS)]
+    given = {name: value.numpy() for name, value in exported.read(tf.constant(texts), *seed).items()}
+    rows = [row["inputs"] for row in kind.rows(texts)]
     assert set(given) == set(rows[0]) == set(kind.inputs)
     for name, values in given.items():
         for value, row in zip(values, rows, strict=True):
@@ -63,6 +63,7 @@ def test_settings(task):
     kind = kind_of(task, "tflite")
     wanted = {
         "language_modeling": {"max_length": 9, "temperature": 0.8, "top_k": 40, "top_p": 0.95},
+        "masked_language_modeling": {"n_best": 1},
         "translation": {"beams": 1, "length_penalty": 0.6, "max_length": 12},
     }
     assert kind.report() == wanted.get(task.recipe.task, {})
@@ -75,7 +76,8 @@ def test_settings(task):
 
 
 def test_validation_samples(task):
-    """Texts from all over a split, always the same; of a language model, short pieces of its text."""
+    """Texts from all over a split, always the same; of a language model, short pieces of its text; with words
+    hidden where they are filled in."""
     from zoo.data.datasets import Split
 
     texts = ["The world is everything ", "that is the case. 世界"] * 20
@@ -84,8 +86,13 @@ def test_validation_samples(task):
     assert found == kind_of(task).samples(split, 10) and len(found) == 10
     if task.recipe.task == "language_modeling":
         assert all(1 <= len(prompt) <= 16 for prompt in found) and len(set(found)) > 5
+        return
+    if task.fills:
+        assert [text.count("[MASK]") for text in found] == [1, 2] * 5
+        assert {len(text.split(" ")) for text in found} == {5}, "as many words as there were"
     else:
-        assert set(found) <= set(texts) and len(kind_of(task).samples(split, 1000)) == 40
+        assert set(found) <= set(texts)
+    assert len(kind_of(task).samples(split, 1000)) == 40
 
 
 def test_no_cudnn_kernel_is_traced():

@@ -142,6 +142,20 @@ def test_generate(make):
         model.generate(["x"], max_length=5)
 
 
+def test_learned_positions_end(make, byte):
+    """The file always writes 4 tokens: a prompt behind which they would pass the 8 positions is refused."""
+    signature = json.loads(parts("language_modeling", byte)["signature.json"]) | {"positions": 8}
+    files = {"signature.json": json.dumps(signature).encode()}
+    path = make("abc", "language_modeling", files)
+    model = load(path)
+    assert len(model.generate(["12345"])[0].continuation) == 4
+    refused = (("123456", "ask for 3 at most"), ("狗狗狗", "learnt: shorten it; export it again"))
+    for prompt, said in refused:
+        for ask in (model.generate, lambda prompts: model.generate(prompts, max_length=1), model.answers):
+            with pytest.raises(UserError, match=f"{path}: 4 tokens .* 8 positions .*{said}"):
+                ask(["1", prompt])
+
+
 def test_the_verb_must_fit(make):
     model = load(make("echo"))
     for verb, task in (("classify", "classification"), ("tag", "tagging"), ("generate", "language_modeling")):

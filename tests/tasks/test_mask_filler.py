@@ -12,9 +12,13 @@ from zoo.cli import main
 
 from zoo.answers import Filling
 from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
+from zoo.data.datasets import load_dataset
 from zoo.data.reading import filled, pad, read
 from zoo.data.tokenizers import EOS, MASK, UNK, train_tokenizer
+from zoo.data.vocabulary import make_tokenizer
 from zoo.loading import load
+from zoo.recipe import load_recipe
+from zoo.tasks import build_task
 
 TEXTS = ["The cat sat on the mat.", "Unable dogs sat.", "你好,世界。我喜欢茶。"] * 30
 KINDS = {
@@ -103,10 +107,22 @@ def test_a_run_fills_in(tmp_path, monkeypatch) -> None:
     said = CliRunner().invoke(main, ["predict", str(run), texts[0], texts[1], "--n-best", "2"])
     assert said.exit_code == 0, said.output
     lines = said.stdout.splitlines()
-    assert lines[0] == one[0].text and lines[1].startswith("  [MASK] 1: ") and lines[2] == texts[1]
+    assert lines[0] == one[0].text and lines[1].startswith('  [MASK] 1: "') and lines[2] == texts[1]
+    assert said.stderr == "note: 1 of 2 texts without [MASK]: there is nothing to fill in\n"
+    said = CliRunner().invoke(main, ["predict", str(run), "row " * 40 + "[MASK]"])
+    assert said.stdout.endswith("[MASK]\n") and "behind data.max_length tokens is not read" in said.stderr
     said = CliRunner().invoke(main, ["predict", str(run), texts[0], "--json"])
     assert json.loads(said.stdout)["masks"][0][0]["token"] == one[0].candidates[0][0][0]
     said = CliRunner().invoke(main, ["predict", str(run), "x", "--beams", "2"])
     assert (
         said.exit_code == 2 and "--beams is for translation; this is a masked language model" in said.output
     )
+
+
+def test_learned_positions_are_read_to_their_end(tmp_path) -> None:
+    """Padding for a compiler stops where the positions do, at no multiple of anything."""
+    overrides = ("model.positions=learned", "model.max_sequence_length=13", "data.max_length=13")
+    path = tiny.masked(tmp_path)
+    recipe = load_recipe(path, overrides).recipe
+    task = build_task(recipe, make_tokenizer(recipe, load_dataset(recipe)))
+    assert task.fill(["row " * 12 + "[MASK]", "[MASK]"])[0].text.endswith("[MASK]")

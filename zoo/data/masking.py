@@ -97,10 +97,8 @@ class Masking:
         for i in random.permutation(len(named)).tolist():
             if not left:
                 break
-            end = i
-            for j in range(
-                i, min(i + self._span(random), len(named))
-            ):  # of a span, neighbours as far as they fit
+            end, last = i, min(i + self._span(random), len(named))
+            for j in range(i, last):  # of a span, neighbours as far as they fit
                 size = bounds[j + 1] - bounds[j]
                 if taken[j] or named[j] - named[i] != j - i or size > left:
                     break

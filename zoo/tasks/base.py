@@ -109,9 +109,13 @@ class Task(keras.Model):
         return [read(self.recipe.task, self.tokenizer, text, longest) for text in texts]
 
     def batch(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
-        """Rows side by side, padded on the right: few different lengths, for a compiler that wants each by itself."""
-        longest = max(len(row["token_ids"]) for row in rows)
-        return pad(rows, length=-(-longest // 8) * 8)
+        """Rows side by side, padded on the right: few different lengths, for a compiler that wants each by itself.
+
+        What is within `data.max_length` is not padded beyond it: learned positions may end there.
+        """
+        longest, bound = max(len(row["token_ids"]) for row in rows), self.recipe.data.max_length
+        length = -(-longest // 8) * 8
+        return pad(rows, length=min(length, bound) if longest <= bound else length)
 
     def settings(self, **options) -> dict[str, Any]:
         """What `core` takes beside its inputs; what is not given is as the recipe says."""

@@ -57,6 +57,8 @@ class Outcome:
     metric: str
     figures: dict
     stopped_early: bool
+    label: str = ""
+    """One by which a language model can be asked for a text; empty where its texts have none."""
 
 
 def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console | None = None) -> Outcome:
@@ -295,8 +297,9 @@ class Trainer:
 
     def _finish(self, stopped: bool) -> Outcome:
         progress = self.progress
+        label = self.val.targets[0] if self.recipe.task == "language_modeling" else ""
         outcome = Outcome(
-            self.folder.path, progress, self.metric, _last_figures(self.folder.metrics), stopped
+            self.folder.path, progress, self.metric, _last_figures(self.folder.metrics), stopped, label
         )
         self.folder.write_json(
             self.folder.path / "outcome.json",
