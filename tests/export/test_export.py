@@ -135,7 +135,17 @@ def test_runners_stand_alone():
 
     folder = Path(zoo.export.__file__).parent
     allowed = {
-        "run_tflite.py": {"json", "re", "sys", "time", "zipfile", "numpy", "sentencepiece", "ai_edge_litert"},
+        "run_tflite.py": {
+            "itertools",
+            "json",
+            "re",
+            "sys",
+            "time",
+            "zipfile",
+            "numpy",
+            "sentencepiece",
+            "ai_edge_litert",
+        },
         "run_saved_model.py": {"json", "sys", "time", "tensorflow", "tensorflow_text"},
     }
     for name, modules in allowed.items():
