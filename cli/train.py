@@ -52,15 +52,15 @@ def command(recipe: str, overrides: tuple[str, ...], run: Path | None, fresh: bo
         lines.append("no validation yet: give more train.steps")
     else:
         lines.append(f"best    val {outcome.metric} {best.best:.4g} at step {best.best_step:,}")
-        lines += ["next", *_next_commands(folder, loaded.recipe, outcome.label)]
+        lines += ["next", *_next_commands(folder, loaded.recipe, outcome.example)]
     click.echo("\n".join(lines), err=True)
 
 
-def _next_commands(folder: Path, recipe, label: str) -> list[str]:
+def _next_commands(folder: Path, recipe, example: str) -> list[str]:
     """Commands that work as they are printed."""
     from zoo.cli.output import program
 
-    run, zoo, text = shlex.quote(str(folder)), program("zoo"), shlex.quote(example_text(recipe, label))
+    run, zoo, text = shlex.quote(str(folder)), program("zoo"), shlex.quote(example or example_text(recipe))
     ask = f"generate {run} --prompt {text}" if recipe.task == "language_modeling" else f"predict {run} {text}"
     return [
         f"  {zoo} eval {run} --split val",
@@ -83,14 +83,8 @@ EXAMPLES = {
 """A first question for a model of each data set; where there are several, by what the data section says."""
 
 
-def example_text(recipe, label: str = "") -> str:
-    """A first question for a model of this recipe; a language model of labelled texts is asked by a label."""
-    from zoo.data.labels import asked
-
-    if label:
-        return asked(label)
-    if recipe.task == "masked_language_modeling":
-        return "The [MASK] is in the house ."
+def example_text(recipe) -> str:
+    """A first question for a model of this recipe."""
     found = EXAMPLES.get(recipe.data.name, "a text of yours")
     if isinstance(found, str):
         return found

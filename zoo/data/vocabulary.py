@@ -20,9 +20,15 @@ def make_tokenizer(recipe: Recipe, dataset: Dataset) -> Tokenizer:
         tokenizer = _of_another_run(recipe)
     else:
         tokenizer = train_tokenizer(recipe.tokenizer, texts)
-    hides = recipe.task == "masked_language_modeling" and recipe.masking.unit == "phrase"
-    tokenizer.phrases = tuple(phrases_of(recipe.masking, texts, tokenizer)) if hides else ()
+    tokenizer.phrases = ()  # those of another run are not this one's
+    if hides_phrases(recipe):
+        tokenizer.phrases = tuple(phrases_of(recipe.masking, texts, tokenizer))
     return tokenizer
+
+
+def hides_phrases(recipe: Recipe) -> bool:
+    """Whether the recipe's tokenizer must know phrases."""
+    return recipe.task == "masked_language_modeling" and recipe.masking.unit == "phrase"
 
 
 def _of_another_run(recipe: Recipe) -> Tokenizer:

@@ -80,8 +80,8 @@ class MaskedLMHead(keras.layers.Layer):
         vocabulary_size: V.
 
     Call arguments:
-        inputs: (..., D): the vectors of the masked places. Take them out of the sequence first
-            (`ops.take_along_axis`); the output matrix is the dear part.
+        inputs: (..., D): the vectors of the masked places. Take them out of the sequence first; the output
+            matrix is the dear part.
         embeddings: E, (V, D).
 
     Returns: (..., V), float32 whatever the precision policy.

@@ -65,25 +65,7 @@ class TransformerTagger(Tagger):
         attention_dropout: float,
         **kwargs,
     ):
-        super().__init__(
-            vocabulary_size=vocabulary_size,
-            num_classes=num_classes,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            intermediate_dim=intermediate_dim,
-            num_heads=num_heads,
-            num_key_value_heads=num_key_value_heads,
-            positions=positions,
-            max_sequence_length=max_sequence_length,
-            normalization=normalization,
-            normalize_first=normalize_first,
-            activation=activation,
-            scale_attention=scale_attention,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            **kwargs,
-        )
-        self.encoder = TextEncoder(
+        encoder = dict(
             vocabulary_size=vocabulary_size,
             num_layers=num_layers,
             hidden_dim=hidden_dim,
@@ -98,9 +80,9 @@ class TransformerTagger(Tagger):
             scale_attention=scale_attention,
             dropout=dropout,
             attention_dropout=attention_dropout,
-            name="encoder",
-            dtype=self.dtype_policy,
         )
+        super().__init__(num_classes=num_classes, **encoder, **kwargs)
+        self.encoder = TextEncoder(**encoder, name="encoder", dtype=self.dtype_policy)
         self.head = TaggerHead(num_classes, dropout, name="head", dtype=self.dtype_policy)
 
     def build(self, input_shape):

@@ -97,6 +97,10 @@ class Task(keras.Model):
         ]
         return {name: figures[name] for name in self.figures}, shown
 
+    def example(self, split: Split) -> str:
+        """A first question that this data suggests; empty where any text of its kind would do."""
+        return ""
+
     def quickly(self) -> dict[str, Any]:
         """Options of `score` with which a validation is quick."""
         return {}

@@ -12,6 +12,7 @@ from zoo.answers import Generation, room_behind, too_long, uniforms
 from zoo.compile import jit
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
+from zoo.data.labels import asked
 from zoo.data.pipeline import make_batches
 from zoo.decoding.sampling import join, sample
 from zoo.metrics import perplexity, score_language_model
@@ -126,9 +127,14 @@ class Generator(Task):
 
         return jit(total, self.model.variables, {"token_ids": (2, "int32"), "labels": (2, "int32")})
 
+    def example(self, split: Split) -> str:
+        """Of texts with labels: what asks for one."""
+        label = split.targets[0]
+        return asked(label) if label else ""
+
     def validate(self, split: Split, loss: float, samples: int) -> tuple[dict[str, float], list[str]]:
-        """The perplexity of the loss, and the first words of the split, continued in several ways."""
-        prompt = split.sources[0][:SAMPLE_PROMPT]
+        """The perplexity of the loss, and the split's first words or label, continued in several ways."""
+        prompt = self.example(split) or split.sources[0][:SAMPLE_PROMPT]
         shown = []
         if samples:
             if self.room(self.read([prompt])) < 1:

@@ -87,19 +87,27 @@ class MaskFiller(Task):
 
         return jit(sums, self.model.variables, {**INPUTS, "labels": (2, "int32")})
 
+    def example(self, split: Split) -> str:
+        """A line of it with a word taken out."""
+        return with_hidden(lines_of(split)[0][:SAMPLE].strip())
+
     def validate(self, split: Split, loss: float, samples: int) -> tuple[dict[str, float], list[str]]:
-        """Perplexity and accuracy, and the first texts with a word taken out, and filled in."""
+        """Perplexity and accuracy, and the first lines with a word taken out, and filled in."""
         figures, _ = self.score(split)
-        texts = [with_hidden(text[:SAMPLE].strip()) for text in split.sources[:samples]]
+        texts = [with_hidden(line[:SAMPLE].strip()) for line in lines_of(split)[:samples]]
         shown = [f"  {asked}\n    -> {answer}" for asked, answer in zip(texts, self.fill(texts), strict=True)]
         return {name: figures[name] for name in self.figures}, shown
 
 
-def with_hidden(text: str) -> str:
-    """A text with the word in its middle hidden; of a text without blanks, the character there."""
+def lines_of(split: Split) -> list[str]:
+    """The lines of all documents, without blank ones."""
+    return [line.strip() for text in split.sources for line in text.split("\n") if line.strip()]
+
+
+def with_hidden(text: str, count: int = 1) -> str:
+    """A text with so many of its words hidden, evenly spread; of a text without blanks, characters."""
     words = text.split(" ")
-    if len(words) == 1:
-        middle = len(text) // 2
-        return text[:middle] + HIDDEN + text[middle + 1 :]
-    words[len(words) // 2] = HIDDEN
-    return " ".join(words)
+    words, blank = (words, " ") if len(words) > 1 else (list(text), "")
+    for i in range(min(count, len(words))):
+        words[(i + 1) * len(words) // (count + 1)] = HIDDEN
+    return blank.join(words)

@@ -23,7 +23,7 @@ from zoo.data.datasets import Dataset, load_dataset
 from zoo.data.encoded import encode_split, fingerprint
 from zoo.data.pipeline import make_batches
 from zoo.data.tokenizers import Tokenizer
-from zoo.data.vocabulary import make_tokenizer
+from zoo.data.vocabulary import hides_phrases, make_tokenizer
 from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
@@ -57,8 +57,8 @@ class Outcome:
     metric: str
     figures: dict
     stopped_early: bool
-    label: str = ""
-    """One by which a language model can be asked for a text; empty where its texts have none."""
+    example: str
+    """A first question for the model; empty where any text of its kind would do."""
 
 
 def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console | None = None) -> Outcome:
@@ -215,7 +215,8 @@ class Trainer:
         if not (folder / "tokenizer.json").exists():
             make_tokenizer(self.recipe, dataset).save(folder)
         tokenizer = Tokenizer.load(folder)
-        self.say(f"tokenizer  {self.recipe.tokenizer.name}, {tokenizer.vocabulary_size:,} pieces")
+        phrases = f", {len(tokenizer.phrases):,} phrases" if hides_phrases(self.recipe) else ""
+        self.say(f"tokenizer  {self.recipe.tokenizer.name}, {tokenizer.vocabulary_size:,} pieces{phrases}")
         return tokenizer
 
     def _init_from(self, resumed: bool) -> dict | None:
@@ -297,10 +298,8 @@ class Trainer:
 
     def _finish(self, stopped: bool) -> Outcome:
         progress = self.progress
-        label = self.val.targets[0] if self.recipe.task == "language_modeling" else ""
-        outcome = Outcome(
-            self.folder.path, progress, self.metric, _last_figures(self.folder.metrics), stopped, label
-        )
+        figures, example = _last_figures(self.folder.metrics), self.task.example(self.val)
+        outcome = Outcome(self.folder.path, progress, self.metric, figures, stopped, example)
         self.folder.write_json(
             self.folder.path / "outcome.json",
             {

@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.datasets import Split
 from zoo.data.reading import HIDDEN
 from zoo.data.tokenizers import MASK
 from zoo.export.kinds.base import TIE, Kind
 from zoo.export.kinds.reading import ended, padded
+from zoo.tasks.mask_filler import lines_of, with_hidden
 
 BLANK = r"[ \t\n\r\f](?s:.*)"
 
@@ -74,9 +76,10 @@ class FillerKind(Kind):
         }
 
     def samples(self, split, count):
-        """Validation texts with one or two words hidden."""
-        texts = super().samples(split, count)
-        return [hide(text[:200], 1 + i % 2) for i, text in enumerate(texts)]
+        """Lines from all over a split with one or two words hidden."""
+        lines = lines_of(split)
+        texts = super().samples(Split(lines, lines), count)
+        return [with_hidden(text[:200], 1 + i % 2) for i, text in enumerate(texts)]
 
     def said(self, computed, text):
         found = self.task.say(computed, text)
@@ -114,12 +117,3 @@ class Parts:
         flat = self.rows.values
         cut = tf.strings.regex_replace(flat, r" \z", "") if glues else flat
         self.cut = tf.where(self.last, flat, cut)
-
-
-def hide(text: str, count: int) -> str:
-    """A text with so many of its words hidden; of a text without blanks, characters."""
-    words = text.split(" ")
-    words, blank = (words, " ") if len(words) > 1 else (list(text), "")
-    for i in range(min(count, len(words))):
-        words[(i + 1) * len(words) // (count + 1)] = HIDDEN
-    return blank.join(words)
