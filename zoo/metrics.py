@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 
+from zoo.data.words import UNSPACED
+
 # Languages whose words have no spaces between them: 13a, made for European texts, would see one word.
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 
-# Thai and Lao, Burmese, Khmer, Japanese and Chinese.
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]+")
 STUTTER = re.compile(r"([^\W\d_]{2,})\1\1")
 

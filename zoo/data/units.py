@@ -20,14 +20,11 @@ from itertools import chain, pairwise
 import numpy as np
 
 from zoo.data.tokenizers import BLANK, BYTE_PIECE, EOS, Tokenizer
+from zoo.data.words import UNSPACED
 
 SPECIAL = 4
 """Ids below are marks, padding or <unk>: never hidden, and the end of what stands before them."""
-UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Thai, Lao, Burmese, Khmer, Chinese, Japanese."""
+UNSPACED_LETTER = re.compile(f"[{UNSPACED}]")
 DISCOUNT, THRESHOLD, ROUNDS = 5, 20.0, 2
 """Of Mikolov et al. 2013, section 4: pairs as rare as the discount are none; each round joins two words or what the
 round before has joined."""
@@ -107,8 +104,8 @@ def _edges(piece: str) -> tuple[bool, bool]:
         return True, False
     alone = not _speaks(text)
     return (
-        piece.startswith(BLANK) or alone or bool(UNSPACED.match(text)),
-        alone or bool(UNSPACED.match(text[-1])),
+        piece.startswith(BLANK) or alone or bool(UNSPACED_LETTER.match(text)),
+        alone or bool(UNSPACED_LETTER.match(text[-1])),
     )
 
 

@@ -17,6 +17,13 @@ WORD_BYTES = 24
 FIRST_BYTE = 4
 """Byte b is the id b + 4, as of the `byte` tokenizer; 0 is padding."""
 
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Inside the brackets of a regular expression: Thai, Lao, Burmese, Khmer, Chinese, Japanese, whose words have no
+blanks between them."""
+
 _SPACE = re.compile(r"[ \t\n\v\f\r]+")
 
 

@@ -45,45 +45,10 @@ class TransformerTagger(Tagger):
     Reference: Devlin et al. 2019, arXiv:1810.04805, section 5.4
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary_size: int,
-        num_classes: int,
-        num_layers: int,
-        hidden_dim: int,
-        intermediate_dim: int,
-        num_heads: int,
-        num_key_value_heads: int | None,
-        positions: str,
-        max_sequence_length: int,
-        normalization: str,
-        normalize_first: bool,
-        activation: str,
-        scale_attention: bool,
-        dropout: float,
-        attention_dropout: float,
-        **kwargs,
-    ):
-        encoder = dict(
-            vocabulary_size=vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            intermediate_dim=intermediate_dim,
-            num_heads=num_heads,
-            num_key_value_heads=num_key_value_heads,
-            positions=positions,
-            max_sequence_length=max_sequence_length,
-            normalization=normalization,
-            normalize_first=normalize_first,
-            activation=activation,
-            scale_attention=scale_attention,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-        )
-        super().__init__(num_classes=num_classes, **encoder, **kwargs)
+    def __init__(self, *, num_classes: int, name=None, dtype=None, trainable=True, **encoder):
+        super().__init__(num_classes=num_classes, **encoder, name=name, dtype=dtype, trainable=trainable)
         self.encoder = TextEncoder(**encoder, name="encoder", dtype=self.dtype_policy)
-        self.head = TaggerHead(num_classes, dropout, name="head", dtype=self.dtype_policy)
+        self.head = TaggerHead(num_classes, encoder["dropout"], name="head", dtype=self.dtype_policy)
 
     def build(self, input_shape):
         self.encoder.build()

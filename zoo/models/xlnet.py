@@ -54,46 +54,12 @@ class XLNet(MaskedLanguageModel):
 
     objective = "permutation"
 
-    def __init__(
-        self,
-        *,
-        vocabulary_size: int,
-        num_layers: int,
-        hidden_dim: int,
-        intermediate_dim: int,
-        num_heads: int,
-        num_key_value_heads: int | None,
-        positions: str,
-        max_sequence_length: int,
-        normalization: str,
-        normalize_first: bool,
-        activation: str,
-        scale_attention: bool,
-        dropout: float,
-        attention_dropout: float,
-        **kwargs,
-    ):
-        encoder = dict(
-            vocabulary_size=vocabulary_size,
-            num_layers=num_layers,
-            hidden_dim=hidden_dim,
-            intermediate_dim=intermediate_dim,
-            num_heads=num_heads,
-            num_key_value_heads=num_key_value_heads,
-            positions=positions,
-            max_sequence_length=max_sequence_length,
-            normalization=normalization,
-            normalize_first=normalize_first,
-            activation=activation,
-            scale_attention=scale_attention,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-        )
-        super().__init__(**encoder, **kwargs)
+    def __init__(self, *, name=None, dtype=None, trainable=True, **encoder):
+        super().__init__(**encoder, name=name, dtype=dtype, trainable=trainable)
         self.encoder = TextEncoder(
             **encoder, block_class=TwoStreamBlock, name="encoder", dtype=self.dtype_policy
         )
-        self.head = MaskedLMHead(vocabulary_size, name="head", dtype=self.dtype_policy)
+        self.head = MaskedLMHead(encoder["vocabulary_size"], name="head", dtype=self.dtype_policy)
 
     def build(self, input_shape):
         width = self.encoder.hidden_dim
