@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_tasks import FAST, LABELS, TEXTS, make_task
+from small_tasks import FAST, LABELS, TEXTS, make_task, texts_of
 
 from zoo.errors import UserError
 from zoo.export import FILES, _converse, export, save_task
@@ -178,15 +178,19 @@ def test_xla(name, tmp_path):
     """The ids core under XLA answers the same; it has one length of texts, where texts are cut."""
     import tensorflow as tf
 
+    from zoo.export.kinds import KINDS
     from zoo.export.worker import make
 
     task = make_task(name)
-    report = make(task, "saved_model", tmp_path, TEXTS, xla=True)
+    report = make(task, "saved_model", tmp_path, texts_of(task), xla=True)
     assert report["xla"] and "not stock TensorFlow Serving" in report["runs_on"]
     loaded = tf.saved_model.load(report["path"])
     inputs = loaded.signatures["ids"].structured_input_signature[1]
-    ids = inputs["ids"] if "ids" in inputs else inputs["token_ids"]
-    assert ids.shape.as_list() == [None, 32 if "ids" in inputs else None]
+    kind = KINDS[task.recipe.task](task)
+    width = 32 if kind.cuts else None
+    assert {name: spec.shape.as_list() for name, spec in inputs.items()} == {
+        name: [None, *(axis or width for axis in shape)] for name, (_, shape) in kind.inputs.items()
+    }
     functions = loaded.signatures["ids"].graph.as_graph_def().library.function
     assert any(function.attr["_XlaMustCompile"].b for function in functions)
 

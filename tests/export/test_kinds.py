@@ -44,8 +44,8 @@ def test_the_graph_reads_as_the_pipeline(task):
         nothing = exported.read(tf.constant([], tf.string), *seed)[name]
         assert nothing.shape[0] == 0 and nothing.shape[1] > 0
     fixed = Exported(kind, xla=True).read(tf.constant(["a"]), *seed)
-    first = next(iter(fixed.values()))
-    assert first.shape == (1, 32 if kind.cuts else 1)
+    widths = {value.shape[1] for value in fixed.values()}
+    assert widths == {32} if kind.cuts else 1 in widths, "XLA compiles each shape anew"
 
 
 def test_the_numbers_of_a_seed():

@@ -51,7 +51,7 @@ class FillerKind(Kind):
         token_ids = padded(ids, width)
         hidden = tf.ragged.boolean_mask(tf.ragged.range(ids.row_lengths()), tf.equal(ids, MASK))
         order = tf.cast(tf.equal(token_ids, MASK), tf.int32)
-        return {"token_ids": token_ids, "places": padded(tf.cast(hidden, tf.int32)), "order": order}
+        return {"token_ids": token_ids, "places": padded(tf.cast(hidden, tf.int32), width), "order": order}
 
     def say(self, tokenizer, text, inputs, computed):
         """As `filled`: what was found is written between the parts."""
