@@ -6,11 +6,11 @@ import pytest
 
 from zoo import registry
 from zoo.config.recipe import MODEL_SECTIONS
-from zoo.contract.cases import case, variants
-from zoo.contract.models import QUICK, checks_of, is_the_same_under_xla
+from zoo.contract.cases import case, together, variants
+from zoo.contract.models import COMPILED, QUICK, checks_of, is_the_same_under_xla
 
-COMPILED = ("rnn_seq2seq", "transformer")
-"""One model a family is compiled in the fast tests, for compiling takes half a minute; the others in the slow ones."""
+XLA = ("rnn_seq2seq", "transformer")
+"""One model a family is compiled by XLA in the fast tests; the others in the slow ones."""
 
 
 def class_of(name):
@@ -36,13 +36,13 @@ def test_every_model_has_a_section():
 def test_promises(name, subtests):
     made = small(name)
     for check in checks_of(made):
-        if check is not is_the_same_under_xla or name in COMPILED:
+        if check is not is_the_same_under_xla or name in XLA:
             with subtests.test(promise=check.__name__):
                 check(made)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in registry.MODELS if name not in COMPILED])
+@pytest.mark.parametrize("name", [name for name in registry.MODELS if name not in XLA])
 def test_the_others_under_xla(name):
     is_the_same_under_xla(small(name))
 
@@ -58,9 +58,30 @@ def test_masks_of_every_choice(name, subtests):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", registry.MODELS)
-def test_all_promises_of_every_choice(name, subtests):
+def test_promises_of_every_choice(name, subtests):
     for variant in other_choices(name):
         for check in checks_of(variant):
-            if check not in QUICK:
+            if check not in (*QUICK, *COMPILED):
                 with subtests.test(choice=str(variant), promise=check.__name__):
                     check(variant)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_training_of_every_choice(name, subtests):
+    """Compiled, by XLA too; several choices in one model, for each model takes half a minute."""
+    for variant in together(small(name), other_choices(name)):
+        for check in COMPILED:
+            with subtests.test(choices=str(variant), promise=check.__name__):
+                check(variant)
+
+
+def test_choices_that_are_taken_together():
+    """None is left out, none undone by another, and they are fewer cases."""
+    for name in registry.MODELS:
+        base, others = small(name), other_choices(name)
+        found = together(base, others)
+        assert len(found) < len(others) or not others
+        for other in others:
+            choice = other.keywords.items() - base.keywords.items()
+            assert any(choice <= each.keywords.items() for each in found), str(other)

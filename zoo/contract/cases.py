@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -165,6 +165,26 @@ def variants(name: str, model_class: type, section: type[Section]) -> Iterator[C
                 yield replace(
                     base, name=f"{name}, {key} {value}", keywords={**base.keywords, **beside, key: value}
                 )
+
+
+def together(base: Case, others: Iterable[Case]) -> list[Case]:
+    """The choices of the other cases, in as few cases as can hold them: each choice stands in one."""
+    groups: list[dict[str, Any]] = []
+    for other in others:
+        choice = {key: value for key, value in other.keywords.items() if value != base.keywords[key]}
+        fitting = [group for group in groups if all(group.get(k, v) == v for k, v in choice.items())]
+        if fitting:
+            min(fitting, key=len).update(choice)
+        else:
+            groups.append(choice)
+    return [
+        replace(
+            base,
+            name=", ".join([base.name, *(f"{key} {value}" for key, value in group.items())]),
+            keywords={**base.keywords, **group},
+        )
+        for group in groups
+    ]
 
 
 def shrunk(name: str, model_class: type, keywords: Mapping[str, Any]) -> Case:

@@ -14,6 +14,8 @@ from zoo.contract.cases import LABELS, PAD, SHORT, VOCABULARY, Case, array, rand
 
 CLOSE = 2e-5
 """Float32 sums that are taken in another order differ by this little."""
+ROUNDING = 1e-6
+"""Gradients that cancel leave less than a tenth of this; of the zoo's own models, the smallest real one is 7e-5."""
 
 
 def logits_of(model, inputs) -> np.ndarray:
@@ -194,19 +196,19 @@ def sends_gradients_everywhere(case: Case) -> None:
     still = [
         w.path
         for w, old in zip(model.trainable_variables, before, strict=True)
-        if np.array_equal(array(w), old) and not _makes_no_difference(case, w.path)
+        if np.abs(array(w) - old).max() < ROUNDING and not _makes_no_difference(case, w.path)
     ]
     assert not still, f"no gradient reaches {', '.join(still)}"
 
 
 def is_the_same_under_xla(case: Case) -> None:
-    """Three training steps compiled by XLA give the losses and weights of three that are not."""
+    """Three training steps compiled by XLA give the losses and weights of three that are not compiled at all."""
     inputs = case.inputs(batch=4)
     _shorten(case, inputs, 3, SHORT)
     labels, weights, losses = case.labels(inputs), [], []
     for xla in (False, True):
         model = randomize(case.make(spread=None), spread=0.3)
-        model.compile(keras.optimizers.SGD(0.3), model.make_loss(), jit_compile=xla)
+        model.compile(keras.optimizers.SGD(0.3), model.make_loss(), jit_compile=xla, run_eagerly=not xla)
         losses.append([float(model.train_on_batch(inputs, labels)) for _ in range(3)])
         weights.append(model.get_weights())
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4, err_msg="losses under XLA and without")
@@ -225,7 +227,9 @@ def checks_of(case: Case) -> list[Callable[[Case], None]]:
 
 
 QUICK = (ignores_padding, never_looks_ahead)
-"""Those that compile nothing."""
+"""Those that take a moment."""
+COMPILED = (learns_with_fit, is_the_same_under_xla)
+"""Those that compile the training step, which takes ten times as long as all others together."""
 
 
 def _changed_at_each_place(ids: np.ndarray) -> np.ndarray:
@@ -236,10 +240,11 @@ def _changed_at_each_place(ids: np.ndarray) -> np.ndarray:
 
 
 def _makes_no_difference(case: Case, path: str) -> bool:
-    """Biases that cancel: softmax does not see what a key's bias adds to every score, and batch normalisation
-    takes away again what a bias before it adds to every token."""
-    before_norm = ("value/bias", "output/bias") if case.keywords.get("normalization") == "batch" else ()
-    return path.endswith(("key/bias", *before_norm))
+    """What cancels: softmax does not see what a key's bias adds to every score, and batch normalisation takes
+    away again what is added to every token before it: biases, what a decoder reads the offset of an encoder as,
+    and the vector with which XLNet asks."""
+    to_all = ("value/bias", "output/bias", "outer/bias", "encoder_norm/beta", "/asking")
+    return path.endswith(("key/bias", *(to_all if case.keywords.get("normalization") == "batch" else ())))
 
 
 def _shorten(case: Case, inputs: dict, row: int, length: int) -> None:
