@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+
+import numpy as np
 
 TRANSLATOR = """\
 name: test/dates
@@ -148,3 +151,52 @@ def train(recipe: Path, run: Path, *overrides: str, fresh: bool = False):
     said = io.StringIO()
     outcome = loop.train(load_recipe(recipe, overrides), run, fresh, Console(file=said, width=200))
     return outcome, said.getvalue()
+
+
+def metrics(run: Path) -> list[dict]:
+    """The lines of metrics.jsonl."""
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def state(run: Path) -> tuple[list[np.ndarray], dict]:
+    """Variables and progress of the newest saved state."""
+    from zoo.training.run_folder import RunFolder
+
+    newest = RunFolder(run).states.paths()[-1]
+    with np.load(newest / "variables.npz") as arrays:
+        values = [arrays[name] for name in sorted(arrays.files)]
+    return values, json.loads((newest / "progress.json").read_text(encoding="utf-8"))
+
+
+def same_state(one: Path, two: Path) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(state(one)[0], state(two)[0], strict=True))
+
+
+TIMES = ("seconds", "tokens_per_second")
+"""What two equal runs differ in."""
+
+
+def outcome(run: Path) -> dict[str, object]:
+    """All that must be the same bit by bit: state, metrics, samples, checkpoints, tokenizer, data."""
+    import h5py
+
+    values, progress = state(run)
+    found: dict[str, object] = {f"variable {i}": value.tobytes() for i, value in enumerate(values)}
+    found["progress"] = {key: value for key, value in progress.items() if key not in TIMES}
+    found["metrics"] = [{k: v for k, v in line.items() if k not in TIMES} for line in metrics(run)]
+    for path in sorted([*run.glob("samples/*"), *run.glob("tokenizer/*"), *run.glob("labels.json")]):
+        found[str(path.relative_to(run))] = path.read_bytes()
+    for path in sorted(run.glob("checkpoints/*.h5")):
+        with h5py.File(path) as file:
+            arrays: list = []
+            file.visititems(lambda name, item, to=arrays: to.append((name, item)))
+            for name, item in arrays:
+                if isinstance(item, h5py.Dataset):
+                    found[f"{path.name} {name}"] = np.asarray(item).tobytes()
+    found["left"] = sorted(str(p.relative_to(run)) for p in run.rglob(".tmp.*"))
+    return found
+
+
+def differences(one: dict, two: dict) -> list[str]:
+    """Names of what is not the same in two outcomes."""
+    return [name for name in sorted({*one, *two}) if one.get(name) != two.get(name)]

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import pytest
 import tiny
+from tiny import metrics, same_state, state
 
 from zoo.loading import load
-from zoo.training.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,19 +23,6 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-def metrics(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def state(run: Path) -> list[np.ndarray]:
-    with np.load(RunFolder(run).state) as arrays:
-        return [arrays[name] for name in sorted(arrays.files) if name != "progress"]
-
-
-def same_state(one: Path, two: Path) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(state(one), state(two), strict=True))
 
 
 def test_a_tagger(tmp_path) -> None:
@@ -116,7 +103,7 @@ def test_what_batch_norm_remembers_is_kept(tmp_path) -> None:
     task = load(run, "last")
     moving = [v for v in task.model.non_trainable_variables if "moving" in v.path]
     assert moving and all(v.numpy().any() for v in moving)
-    for variable, value in zip(task.model.variables, state(run), strict=False):
+    for variable, value in zip(task.model.variables, state(run)[0], strict=False):
         if "moving" in variable.path:
             np.testing.assert_array_equal(variable.numpy(), value)
     tiny.train(recipe, parts, *options, "train.steps=2")

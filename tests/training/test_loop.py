@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from tiny import metrics, same_state, state
 
 from zoo import tasks
 from zoo.errors import UserError
@@ -40,20 +41,6 @@ def dates(tmp_path_factory):
 def colours(tmp_path):
     """The recipe of a classifier, quick to train."""
     return tiny.classifier(tmp_path)
-
-
-def metrics(run: Path) -> list[dict]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def state(run: Path) -> tuple[list[np.ndarray], dict]:
-    with np.load(RunFolder(run).state) as arrays:
-        values = [arrays[name] for name in sorted(arrays.files) if name != "progress"]
-        return values, json.loads(arrays["progress"].tobytes())
-
-
-def same_state(one: Path, two: Path) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(state(one)[0], state(two)[0], strict=True))
 
 
 def scripted(monkeypatch, figures: Iterable[float]) -> None:
@@ -265,7 +252,7 @@ def test_a_run_without_a_saved_state_leaves_nothing_to_the_next(
         patch.setattr(loop.Trainer, "_save", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tiny.train(colours, run)
-    assert len(metrics(run)) == 3 and not RunFolder(run).state.exists()
+    assert len(metrics(run)) == 3 and not RunFolder(run).states.paths()
     _, said = tiny.train(colours, run, "tokenizer.name=character", "train.steps=2")
     assert "tokenizer  character" in said and "resume" not in said
     assert len(metrics(run)) == 3
@@ -302,60 +289,6 @@ def test_an_error_frees_the_folder(colours, tmp_path) -> None:
         raise ZeroDivisionError
     with run.lock():
         assert kept.value
-
-
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "no progress", "other model"])
-def test_a_damaged_state_is_named(colours, tmp_path, damage) -> None:
-    from zoo.training.checkpoint import load_state, save_state
-
-    class Variable:
-        def __init__(self, value):
-            self.value, self.shape = np.asarray(value), np.shape(value)
-
-        def assign(self, value):
-            self.value = value
-
-    path = tmp_path / "state" / "latest.npz"
-    variables = [Variable(np.arange(1000.0)), Variable(3)]
-    save_state(path, variables, {"step": 4})
-    for variable in variables:
-        variable.assign(np.zeros(variable.shape))
-    assert load_state(path, variables) == {"step": 4}
-    assert variables[0].value[-1] == 999 and variables[1].value == 3
-    assert [file.name for file in path.parent.iterdir()] == ["latest.npz"]
-
-    content = path.read_bytes()
-    if damage == "cut":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "text":
-        path.write_text("weights")
-    elif damage == "no progress":
-        np.savez(path, v00000=np.arange(1000.0), v00001=3)
-    else:
-        variables = variables[:1]
-    with pytest.raises(
-        UserError, match="holds another model" if damage == "other model" else "damaged"
-    ) as error:
-        load_state(path, variables)
-    assert str(path) in str(error.value) and "--fresh" in str(error.value)
-
-
-def test_a_full_disk_keeps_the_old_state(tmp_path, monkeypatch) -> None:
-    from zoo.training import checkpoint
-
-    path = tmp_path / "state" / "latest.npz"
-    checkpoint.save_state(path, [], {"step": 1})
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(UserError, match=r"latest.npz: cannot be written \(No space left on device\)"):
-        checkpoint.save_state(path, [], {"step": 2})
-    assert checkpoint.load_state(path, []) == {"step": 1}
-    assert [file.name for file in path.parent.iterdir()] == ["latest.npz"]
 
 
 # --- when to stop and what to keep ---
@@ -441,29 +374,6 @@ def test_with_ema_the_average_is_kept_and_training_goes_on_with_the_weights(colo
     assert not np.allclose(last[0], without[-1][0])
     for value, expected in zip(last, average, strict=True):
         np.testing.assert_allclose(value, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(("at", "kept"), [(1, 0), (4, 2), (5, 4)])
-def test_a_loss_that_is_no_number_stops_and_keeps_the_state(
-    colours, quick, tmp_path, monkeypatch, at, kept
-) -> None:
-    """At a step that would be saved, too."""
-    losses = itertools.chain([1.0] * (at - 1), [float("nan")])
-    monkeypatch.setattr(quick, "train", lambda self, batch: next(losses))
-    with pytest.raises(UserError) as error:
-        tiny.train(colours, tmp_path / "run")
-    assert f"the loss became nan at step {at}" in str(error.value)
-    assert (f"the state of step {kept} is kept" if kept else "nothing was saved") in str(error.value)
-    assert "train.learning_rate" in str(error.value)
-    assert RunFolder(tmp_path / "run").state.exists() == bool(kept)
-    if kept:
-        assert state(tmp_path / "run")[1]["step"] == kept
-
-
-def test_a_learning_rate_far_too_high_ends_in_words(colours, tmp_path) -> None:
-    huge = ("train.learning_rate=1e38", "train.clip_norm=null", "train.validate_every=50")
-    with pytest.raises(UserError, match=r"the loss became (nan|inf) at step"):
-        tiny.train(colours, tmp_path / "run", *huge)
 
 
 def test_rows_that_are_all_too_long_are_no_data(colours, tmp_path) -> None:

@@ -55,6 +55,12 @@ class Train(Section):
     """Validations without a better figure after which training stops; null for never."""
     samples: Annotated[int, Field(ge=0)] = 4
     """Validation examples whose answers are printed at each validation."""
+    skip_nonfinite: Annotated[int, Field(ge=0)] = 0
+    """Batches of a run that may be left out because their loss or gradient is no number; the next one stops the
+    run. 0: the first one stops it."""
+    deterministic: bool = False
+    """Only kernels that add up in the same order each time (TensorFlow's op determinism), slower on a GPU. On a CPU
+    two runs are equal without it."""
 
     @property
     def warmup_steps(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo import files
 from zoo.cache import cache_dir
 from zoo.config.tasks import STREAMS
 from zoo.data.datasets import Split, answers
@@ -126,21 +129,33 @@ def _offsets(lengths: Sequence[int]) -> np.ndarray:
 
 def _save(encoded: Encoded, folder: Path) -> None:
     """Written beside and renamed, so that another process sees all or nothing."""
+    beside = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent))
+        files.make_folder(folder.parent)
+        # A name of its own, for several processes may want the same ids at once.
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=files.LEFTOVER))
         for name, rows in vars(encoded).items():
-            if rows is not None:
-                np.save(beside / f"{name}.ids.npy", rows.ids)
-                np.save(beside / f"{name}.offsets.npy", rows.offsets)
-    except OSError as error:
-        raise UserError(
-            f"cannot write the cache {folder.parent}: {error.strerror}; set ZOO_CACHE to a folder of yours"
-        ) from error
-    try:
+            for part in ("ids", "offsets") if rows is not None else ():
+                with files.new_file(beside / f"{name}.{part}.npy") as file:
+                    np.save(file, getattr(rows, part))
+        files.sync(beside)
         os.rename(beside, folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(beside)
+        _remove_leftovers(folder.parent)
+    except OSError as error:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+        if not folder.is_dir():  # else another process was faster
+            raise UserError(
+                f"cannot write the cache {folder.parent}: {error.strerror}; set ZOO_CACHE to a folder of yours"
+            ) from error
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What processes that were killed have left: nobody writes for a day."""
+    for path in folder.glob(f"{files.LEFTOVER}*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - 86_400:
+                shutil.rmtree(path)
 
 
 def _open(folder: Path, names: Sequence[str]) -> Encoded:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import sentencepiece
 
+from zoo import files
 from zoo.errors import UserError
 
 if TYPE_CHECKING:  # pydantic is not needed to read text: an exported model runs without it
@@ -154,15 +155,15 @@ class Tokenizer:
         return sum(row.count(UNK) for row in rows) / max(1, sum(map(len, rows)))
 
     def save(self, folder: str | Path) -> None:
+        """Three files, of which the one that names the kind comes last: with it the folder is complete."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL_FILE).write_bytes(self.model_bytes)
-        info = {"kind": self.config.get("name"), "config": self.config, "sha256": self.fingerprint}
-        text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-        (folder / INFO_FILE).write_text(text, encoding="utf-8")
+        files.remove(folder / INFO_FILE)
+        files.remove(folder / PHRASES_FILE)
+        files.write(folder / MODEL_FILE, self.model_bytes)
         if self.phrases:
-            lines = "".join(f"{phrase}\n" for phrase in self.phrases)
-            (folder / PHRASES_FILE).write_text(lines, encoding="utf-8")
+            files.write(folder / PHRASES_FILE, "".join(f"{phrase}\n" for phrase in self.phrases))
+        info = {"kind": self.config.get("name"), "config": self.config, "sha256": self.fingerprint}
+        files.write_json(folder / INFO_FILE, info)
 
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:

@@ -7,81 +7,63 @@ pure function of (seed, step), so a stopped run that is started again sees the b
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import json
 import math
-import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
+import numpy as np
 from rich.console import Console
 
+from zoo import files
 from zoo.data.datasets import Dataset, load_dataset
 from zoo.data.encoded import encode_split, fingerprint
 from zoo.data.pipeline import make_batches
 from zoo.data.tokenizers import Tokenizer
 from zoo.data.vocabulary import hides_phrases, make_tokenizer
-from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
-from zoo.training.checkpoint import load_state, save_state, save_weights
+from zoo.training.checkpoint import save_weights
+from zoo.training.environment import changes, environment
 from zoo.training.init_from import describe, init_from
 from zoo.training.optim import make_optimizer, make_schedule
+from zoo.training.progress import Diverged, Outcome, Progress
 from zoo.training.reporter import Reporter
 from zoo.training.run_folder import RunFolder
-
-LOWER_IS_BETTER = ("loss", "perplexity")
-
-
-@dataclass
-class Progress:
-    """What is counted while training; saved with the state."""
-
-    step: int = 0
-    seconds: float = 0.0
-    tokens: int = 0
-    best: float | None = None
-    best_step: int = 0
-    worse_in_a_row: int = 0
-
-
-@dataclass
-class Outcome:
-    """What a training came to."""
-
-    run: Path
-    progress: Progress
-    metric: str
-    figures: dict
-    stopped_early: bool
-    example: str
-    """A first question for the model; empty where any text of its kind would do."""
+from zoo.training.signals import Stopped, StopSignals
 
 
 def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console | None = None) -> Outcome:
-    """Trains a recipe in a run folder, or goes on where the folder's run stopped."""
+    """Trains a recipe in a run folder, or goes on where the folder's run stopped.
+
+    Ctrl-C and SIGTERM save after the step that is running, then raise `Stopped`, a KeyboardInterrupt.
+    """
     folder = RunFolder(run)
     console = console or Console(stderr=True)
-    with folder.lock():
+    with StopSignals() as signals, folder.lock():
         resumed = folder.begin(loaded, fresh)
-        return Trainer(loaded.recipe, folder, console, resumed).run()
+        return Trainer(loaded.recipe, folder, console, resumed, signals).run()
 
 
 class Trainer:
     """One run: made ready by the constructor, then `run()`."""
 
-    def __init__(self, recipe, folder: RunFolder, console: Console, resumed: bool):
+    def __init__(self, recipe, folder: RunFolder, console: Console, resumed: bool, signals: StopSignals):
         self.recipe, self.config, self.folder, self.console = recipe, recipe.train, folder, console
+        self.signals = signals
         dataset = load_dataset(recipe)
         for line in dataset.report.lines():
             self.say(f"data  {line}")
+        self.data = {name: fingerprint(split) for name, split in dataset.splits().items()}
+        if resumed:
+            folder.check_data(self.data)
+        self.backend, self.step_class = self._backend()
         tokenizer = self._tokenizer(dataset)
         labels = dataset.labels(recipe.task)
         if labels:
-            folder.write_json(folder.labels, labels)
+            files.write_json(folder.labels, labels)
         self.val = dataset.val
         self.task = build_task(recipe, tokenizer, labels)
         self.begun = self._init_from(resumed)
@@ -97,40 +79,33 @@ class Trainer:
         self.progress = Progress()
         self.variables = [*self.task.model.variables, *self.optimizer.variables]
         if resumed:
-            self.progress = Progress(**load_state(folder.state, self.variables))
-            folder.cut_metrics(self.progress.step)
-            self.say(f"resume  {folder.path} at step {self.progress.step}")
+            self._go_back()
         self._record(dataset)
 
     def run(self) -> Outcome:
         """Steps, validations and saved states until the last step, or until nothing gets better."""
         config, progress = self.config, self.progress
-        stopped, losses, began = self._out_of_patience(), [], time.monotonic() - progress.seconds
+        self.began = time.monotonic() - progress.seconds
         with (
             Reporter(
                 self.console, self.folder.path / "tensorboard", progress.step, config.steps
             ) as self.reporter,
             self._batch_source() as batch_of,
+            self._saving_when_stopped(),
         ):
-            while progress.step < config.steps and not stopped:
-                batch = batch_of(progress.step)
-                loss = self.step.train(batch)
-                progress.step += 1
-                progress.tokens += batch.tokens
-                losses.append(loss)
-                if not math.isfinite(loss):
-                    raise UserError(self._diverged(loss))
-                self.reporter.step(progress.step, batch.tokens)
-                last = progress.step == config.steps
-                if progress.step % config.log_every == 0 or last:
-                    self._log_training(sum(losses) / len(losses))
-                    losses = []
-                if progress.step % config.validate_every == 0 or last:
-                    stopped = self._validate()
-                progress.seconds = time.monotonic() - began
-                if progress.step % config.save_every == 0 or last or stopped:
+            if 0 < progress.step != progress.validated and self._due(config.validate_every):
+                self._validate()  # a signal came before it
+                self._save()
+            while progress.step < config.steps and not self._out_of_patience():
+                self._train(batch_of(progress.step))
+                if self._due(config.log_every):
+                    self._log_training()
+                self.signals.check()
+                if self._due(config.validate_every):
+                    self._validate()
+                if self._due(config.save_every) or self._out_of_patience():
                     self._save()
-        return self._finish(stopped)
+        return self._finish()
 
     def say(self, text: str) -> None:
         """A line for the user."""
@@ -138,43 +113,68 @@ class Trainer:
 
     # --- what happens every so many steps ---
 
-    def _log_training(self, loss: float) -> None:
-        step = self.progress.step
-        rate = float(make_schedule(self.config)(step))  # the optimizer may lag behind: see JaxStep.sync
+    def _due(self, every: int) -> bool:
+        """Whether something is to be done after this step; at the end everything is."""
+        return self.progress.step % every == 0 or self.progress.step == self.config.steps
+
+    def _train(self, batch) -> None:
+        """One step. A loss that is no number has updated nothing: the batch is left out, or training ends."""
+        progress = self.progress
+        loss = self.step.train(batch)
+        if math.isfinite(loss):
+            progress.loss_sum += loss
+            progress.loss_count += 1
+        else:
+            if progress.skipped >= self.config.skip_nonfinite:
+                raise Diverged(self.folder.path, progress, self.metric, loss, self._save_last_good())
+            progress.skipped += 1
+        progress.step += 1
+        progress.tokens += batch.tokens
+        if not math.isfinite(loss):
+            allowed = f"{progress.skipped} of at most {self.config.skip_nonfinite}"
+            self.reporter.line(
+                f"step {progress.step}  loss or gradient is {loss}: batch left out ({allowed})"
+            )
+            self._log(skipped=progress.skipped)
+        self.reporter.step(progress.step, batch.tokens)
+
+    def _log(self, **figures) -> None:
+        self.folder.log(step=self.progress.step, **figures)
+        self.progress.metrics_lines += 1
+
+    def _log_training(self) -> None:
+        step, loss = self.progress.step, self.progress.take_loss()
+        if loss is None:
+            return
+        # The optimizer itself may lag behind (see JaxStep.sync), and counts no batch that was left out.
+        rate = float(make_schedule(self.config)(step - self.progress.skipped))
         speed = self.reporter.training(step, loss, rate)
-        self.folder.log(
-            step=step,
+        self._log(
             train_loss=loss,
             learning_rate=rate,
             tokens=self.progress.tokens,
             tokens_per_second=speed,
         )
 
-    def _validate(self) -> bool:
-        """Validates, keeps the best weights; returns whether training should stop."""
-        progress, step = self.progress, self.progress.step
+    def _validate(self) -> None:
+        """Validates, keeps the best weights."""
         with self._validated_weights():
-            total = [self.step.evaluate(self.val_batches.batch(i)) for i in range(len(self.val_batches))]
-            loss = sum(t for t, _ in total) / max(sum(n for _, n in total), 1.0)
-            figures, shown = self.task.validate(self.val, loss, self.config.samples)
+            with self.signals.held_back(False):  # it may take long, and can be done again
+                total = [self.step.evaluate(self.val_batches.batch(i)) for i in range(len(self.val_batches))]
+                loss = sum(t for t, _ in total) / max(sum(n for _, n in total), 1.0)
+                figures, shown = self.task.validate(self.val, loss, self.config.samples)
             figures = {"loss": loss, **figures}
-            value = figures[self.metric]
-            better = progress.best is None or (
-                value < progress.best if self.metric in LOWER_IS_BETTER else value > progress.best
-            )
+            better = self.progress.note(self.metric, figures[self.metric])
             if better:
-                progress.best, progress.best_step, progress.worse_in_a_row = value, step, 0
                 save_weights(self.folder.best, self.task.model)
-            else:
-                progress.worse_in_a_row += 1
             save_weights(self.folder.last, self.task.model)
+        step = self.progress.step
         said = "  ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
         self.reporter.line(f"step {step}  val  {said}{'  (best)' if better else ''}")
-        self.folder.log(step=step, **{f"val_{name}": figure for name, figure in figures.items()})
+        self._log(**{f"val_{name}": figure for name, figure in figures.items()})
         self.reporter.scalars(step, **{f"val/{name}": figure for name, figure in figures.items()})
         self._samples(shown)
         self.reporter.restart_clock()
-        return self._out_of_patience()
 
     def _out_of_patience(self) -> bool:
         return bool(self.config.patience) and self.progress.worse_in_a_row >= self.config.patience
@@ -183,13 +183,34 @@ class Trainer:
         """Some validation texts with their answers, on the screen and in samples/."""
         for line in lines:
             self.reporter.line(line)
-        path = self.folder.samples / f"step-{self.progress.step:06d}.txt"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        files.write(self.folder.samples / f"step-{self.progress.step:06d}.txt", "\n".join(lines) + "\n")
 
     def _save(self) -> None:
+        self.progress.seconds = time.monotonic() - self.began
         self.step.sync()
-        save_state(self.folder.state, self.variables, asdict(self.progress))
+        self.folder.save(self.variables, asdict(self.progress))
+        self.reporter.restart_clock()
+
+    def _save_last_good(self) -> int | None:
+        """Saves what was reached before a step that spoilt the loss; returns the step of the newest saved state."""
+        states, step = self.folder.states, self.progress.step
+        self.step.sync()
+        arrays = [keras.ops.convert_to_numpy(v.value) for v in self.task.model.variables]
+        if step and step != states.step and all(np.isfinite(array).all() for array in arrays):
+            self._save()
+        return states.step
+
+    @contextlib.contextmanager
+    def _saving_when_stopped(self):
+        """A signal ends the body after the step that is running, or in a validation; then the state is saved."""
+        with self.signals.held_back():
+            try:
+                yield
+            except Stopped as stopped:
+                if not stopped.again and self.progress.step:
+                    self._save()
+                    stopped.step = self.progress.step
+                raise
 
     @contextlib.contextmanager
     def _validated_weights(self):
@@ -227,7 +248,17 @@ class Trainer:
         self.say(describe(found))
         return found
 
-    def _make_step(self):
+    def _go_back(self) -> None:
+        """To the newest good state, and to nothing later."""
+        said, damaged = self.folder.states.load(self.variables)
+        for line in damaged:
+            self.say(f"state  {line}")
+        self.progress = Progress(**said)
+        self.folder.go_back(self.progress.metrics_lines, self.progress.validated)
+        self.say(f"resume  {self.folder.path} at step {self.progress.step}")
+
+    def _backend(self):
+        """(module, class) of the backend's step."""
         if keras.backend.backend() == "jax":
             from zoo.training import step_jax as backend
 
@@ -236,8 +267,13 @@ class Trainer:
             from zoo.training import step_tensorflow as backend
 
             step_class = backend.TensorFlowStep
-        on, why = backend.choose_xla(self.config.xla)
-        self.xla, self.devices = {"on": on, "why": why}, backend.devices()
+        if self.config.deterministic:
+            backend.make_deterministic()
+        return backend, step_class
+
+    def _make_step(self):
+        on, why = self.backend.choose_xla(self.config.xla)
+        self.xla, self.devices = {"on": on, "why": why}, self.backend.devices()
         shapes = ", ".join(f"{rows}x{s}" + (f"+{t}" if t > 1 else "") for rows, s, t in self.batches.shapes)
         self.say(f"XLA  {'on' if on else 'off'}, because {why}")
         self.say(
@@ -246,7 +282,7 @@ class Trainer:
         example = self.batches.batch(0)
         ranks = {name: x.ndim for name, x in example.inputs.items()}
         loss = self.task.loss_function()
-        return step_class(self.task.model, self.optimizer, loss, on, ranks, example.labels.ndim)
+        return self.step_class(self.task.model, self.optimizer, loss, on, ranks, example.labels.ndim)
 
     @contextlib.contextmanager
     def _batch_source(self):
@@ -264,59 +300,37 @@ class Trainer:
 
     def _record(self, dataset: Dataset) -> None:
         """env.json: with what this run was made."""
-        packages = ("tensorflow", "keras", "tensorflow-text", "jax", "sentencepiece", "numpy")
-        versions = {}
-        for package in packages:
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                versions[package] = importlib.metadata.version(package)
-        self.folder.write_json(
+        now, before = environment(self.devices, self.xla, self.config.deterministic), self.folder.read_env()
+        for line in changes(before, now) if before else ():
+            self.say(f"resume  {line}: from here on the last bits may differ")
+        files.write_json(
             self.folder.env,
             {
-                "python": platform.python_version(),
-                "versions": versions,
-                "backend": keras.backend.backend(),
-                "devices": self.devices,
-                "xla": self.xla,
+                **now,
                 "parameters": self.task.model.count_params(),
                 "shapes": self.batches.shapes,
                 "init_from": self.begun,
                 "tokenizer": self.task.tokenizer.fingerprint,
-                "data": {name: fingerprint(split) for name, split in dataset.splits().items()},
+                "data": self.data,
                 "data_report": dataset.report.counts,
             },
         )
         self.say(f"model  {self.recipe.model.name}, {self.task.model.count_params():,} parameters")
 
-    def _diverged(self, loss: float) -> str:
-        every = self.config.save_every
-        saved = (self.progress.step - 1) // every * every
-        kept = f"the state of step {saved} is kept" if saved else "nothing was saved before"
-        return (
-            f"the loss became {loss} at step {self.progress.step}; {kept}. Try a lower train.learning_rate, "
-            "a longer train.warmup or a smaller train.clip_norm, and start anew with --fresh"
-        )
-
-    def _finish(self, stopped: bool) -> Outcome:
-        progress = self.progress
-        figures, example = _last_figures(self.folder.metrics), self.task.example(self.val)
+    def _finish(self) -> Outcome:
+        progress, stopped = self.progress, self._out_of_patience()
+        figures, example = self.folder.last_figures(), self.task.example(self.val)
         outcome = Outcome(self.folder.path, progress, self.metric, figures, stopped, example)
-        self.folder.write_json(
-            self.folder.path / "outcome.json",
+        files.write_json(
+            self.folder.outcome,
             {
                 "steps": progress.step,
                 "seconds": round(progress.seconds, 1),
                 "tokens": progress.tokens,
                 "best": {"metric": self.metric, "value": progress.best, "step": progress.best_step},
                 "stopped_early": stopped,
+                "skipped": progress.skipped,
                 "compilations": self.step.compilations,
             },
         )
         return outcome
-
-
-def _last_figures(metrics: Path) -> dict:
-    """The figures of the last validation, if there was one."""
-    if not metrics.exists():
-        return {}
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return next((line for line in reversed(lines) if "val_loss" in line), {})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import math
 import time
 from pathlib import Path
-from types import ModuleType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboard.summary import Writer
+
+from zoo.training.event_file import EventFile
 
 
 class Reporter:
@@ -23,10 +23,7 @@ class Reporter:
 
     def __init__(self, console: Console, folder: Path, step: int, steps: int):
         self.console = console
-        if "tensorflow" not in sys.modules:
-            # TensorBoard would import it to make folders; of this name it uses what it brings itself.
-            sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-        self.writer = Writer(str(folder))
+        self.events = EventFile(folder, step)
         self.progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -48,7 +45,6 @@ class Reporter:
 
     def __exit__(self, *error):
         self.progress.stop()
-        self.writer.close()
 
     def step(self, step: int, tokens: int) -> None:
         """One step more."""
@@ -72,9 +68,7 @@ class Reporter:
 
     def scalars(self, step: int, **figures: float) -> None:
         """Figures for TensorBoard."""
-        for name, value in figures.items():
-            self.writer.add_scalar(name, value, step)
-        self.writer.flush()
+        self.events.scalars(step, **{name: value for name, value in figures.items() if math.isfinite(value)})
 
     def line(self, text: str) -> None:
         """One line above the bar."""

@@ -12,31 +12,39 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from zoo import hub
+from zoo import files, hub
 from zoo.config import Recipe
 from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe, diff_recipes, dump_recipe, load_recipe
+from zoo.training.checkpoint import States
 
 MAY_CHANGE = (
     "train.steps",
     "train.log_every",
     "train.patience",
     "train.samples",
+    "train.skip_nonfinite",
     "expect",
     "decode",
     "export",
 )
 """What the same run may be continued with: length, logging, early stopping, and what training does not read."""
 
+READ_BY_TRAINING = ("train", "val")
+"""Splits that must be the same as when the run began."""
+
 LOCK = ".lock"
 """Stays when the folder is emptied: the process that holds it must go on holding it."""
+
+
+class AnotherRecipe(UserError):
+    """The folder holds a run of another recipe, or of other data."""
 
 
 class RunFolder:
@@ -50,7 +58,8 @@ class RunFolder:
         self.tokenizer = self.path / "tokenizer"
         self.labels = self.path / "labels.json"
         self.samples = self.path / "samples"
-        self.state = self.path / "state" / "latest.npz"
+        self.outcome = self.path / "outcome.json"
+        self.states = States(self.path / "state")
         self.best = self.path / "checkpoints" / "best.weights.h5"
         self.last = self.path / "checkpoints" / "last.weights.h5"
         self.evaluations = self.path / "eval"
@@ -59,7 +68,7 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Makes the folder and holds it while training; a second process there is refused."""
-        if self.path.exists() and not (self._items() == [] or self.resolved.exists()):
+        if self.path.exists() and not (self.resolved.exists() or self._items() == []):
             raise UserError(f"{self.path}: not empty and not a run folder; name another one with --run")
         lock = FileLock(self.path / LOCK, timeout=0)
         try:
@@ -72,13 +81,14 @@ class RunFolder:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
+            files.remove_leftovers(self.path)
             yield
         finally:
             lock.release()
 
     def check_sources(self, recipe: Recipe, fresh: bool) -> None:
         """That the runs are there with which a new run begins; one that goes on needs them no more."""
-        if self.state.exists() and not fresh:
+        if self.states.paths() and not fresh:
             return
         named = {
             "train.init_from": recipe.train.init_from,
@@ -100,54 +110,92 @@ class RunFolder:
         """Prepares the folder, which is locked; returns whether an earlier run goes on."""
         self.check_sources(loaded.recipe, fresh)
         if fresh:
-            self._remove(self._items())
-        elif self.state.exists():
+            self._remove([self.states.folder, *self._items()])
+        elif self.states.paths():
             self._check_same(loaded)
         else:
+            if (self.states.folder / "latest.npz").exists():
+                raise UserError(
+                    f"{self.states.folder}: saved by an older version, which this one cannot read; "
+                    "start anew with --fresh, or with the weights in checkpoints/ in another folder, with --fork"
+                )
+            if self.outcome.exists():
+                raise UserError(
+                    f"{self.path}: a finished run whose saved states are gone; start anew with --fresh, "
+                    "or with its weights in another folder, with --fork"
+                )
             # Stopped before its first saved state, maybe with another recipe: nothing of it may be found.
-            self._remove([self.tokenizer, self.labels, self.metrics, self.samples, self.path / "tensorboard"])
-        try:
-            (self.path / "recipe.yaml").write_text(loaded.text, encoding="utf-8")
-            self.resolved.write_text(dump_recipe(self._with_own_code(loaded.recipe)), encoding="utf-8")
-        except OSError as error:
-            raise self._unwritable(error) from error
-        return self.state.exists()
+            made = (self.tokenizer, self.labels, self.metrics, self.samples, self.env)
+            self._remove([*made, self.best.parent, self.path / "tensorboard"])
+        # resolved.yaml first and gone last: it says that this is a run folder, which may be emptied.
+        files.write(self.resolved, dump_recipe(self._with_own_code(loaded.recipe)))
+        files.write(self.path / "recipe.yaml", loaded.text)
+        self._copy_code(loaded.recipe)
+        return bool(self.states.paths())
+
+    def check_data(self, fingerprints: dict[str, str]) -> None:
+        """That a run which goes on reads what it read before."""
+        before = (self.read_env() or {}).get("data", {})
+        changes = [
+            f"data: the {split} split is another"
+            for split in READ_BY_TRAINING
+            if split in before and before[split] != fingerprints[split]
+        ]
+        if changes:
+            self._refuse(changes, "put the old files back")
 
     def log(self, **figures) -> None:
-        """Adds one line to metrics.jsonl."""
-        with open(self.metrics, "a", encoding="utf-8") as file:
-            file.write(json.dumps(figures, ensure_ascii=False) + "\n")
+        """Adds one line to metrics.jsonl; a figure that is no number is null there."""
+        said = {
+            name: None if isinstance(figure, float) and not math.isfinite(figure) else figure
+            for name, figure in figures.items()
+        }
+        files.append(self.metrics, json.dumps(said, ensure_ascii=False) + "\n")
 
-    def cut_metrics(self, step: int) -> None:
-        """Drops what was logged after the saved state: it will be logged again."""
+    def last_figures(self) -> dict:
+        """The figures of the last validation, if there was one."""
+        lines = self.metrics.read_bytes().splitlines() if self.metrics.exists() else []
+        return next((line for line in map(json.loads, reversed(lines)) if "val_loss" in line), {})
+
+    def save(self, variables: Sequence, progress: dict) -> None:
+        """A new state, which counts on what was logged before."""
         if self.metrics.exists():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            beside = self.metrics.with_suffix(".tmp")
-            beside.write_text("".join(kept), encoding="utf-8")
-            os.replace(beside, self.metrics)
+            with files.explained(self.metrics):
+                files.sync(self.metrics)
+        self.states.save(variables, progress)
 
-    def write_json(self, path: Path, content) -> None:
-        """Pretty JSON, any language as it is."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    def go_back(self, lines: int, step: int) -> None:
+        """Drops what was written after the saved state: later lines of metrics.jsonl, samples of later steps."""
+        if self.metrics.exists():
+            files.write(self.metrics, b"".join(self.metrics.read_bytes().splitlines(keepends=True)[:lines]))
+        written = {path: path.stem.removeprefix("step-") for path in self.samples.glob("step-*.txt")}
+        self._remove([path for path, number in written.items() if number.isdigit() and int(number) > step])
+
+    def read_env(self) -> dict | None:
+        """What env.json says, where it can be read."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self.env.read_text(encoding="utf-8"))
+        return None
 
     def begun(self) -> dict | None:
         """What env.json says of the weights that the run began with."""
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads(self.env.read_text(encoding="utf-8")).get("init_from")
-        return None
+        return (self.read_env() or {}).get("init_from")
 
     def _items(self) -> list[Path]:
         """What lies in the folder; the folder itself where it is none, so that it counts as something else."""
-        return [p for p in self.path.iterdir() if p.name != LOCK] if self.path.is_dir() else [self.path]
+        if not self.path.is_dir():
+            return [self.path]
+        names = sorted(
+            p for p in self.path.iterdir() if p.name != LOCK and not p.name.startswith(files.LEFTOVER)
+        )
+        return [p for p in names if p != self.resolved] + [p for p in names if p == self.resolved]
 
     def _remove(self, items: list[Path]) -> None:
         for item in items:
-            shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink(missing_ok=True)
+            files.remove(item)
 
     def _unwritable(self, error: OSError) -> UserError:
-        return UserError(f"{self.path}: cannot be written ({error.strerror}); name another with --run")
+        return UserError(f"{self.path}: cannot be written ({files.reason(error)}); name another with --run")
 
     def _with_own_code(self, recipe):
         """The recipe with copies of its imports in this folder, which can then be moved as a whole."""
@@ -155,12 +203,13 @@ class RunFolder:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise UserError(f"imports: two files are called {', '.join(twice)}: rename one")
+        return recipe.model_copy(update={"imports": [Path(self.code.name, name) for name in names]})
+
+    def _copy_code(self, recipe) -> None:
         for path in recipe.imports:
-            self.code.mkdir(exist_ok=True)
             copy = self.code / path.name
             if path.resolve() != copy.resolve():
-                shutil.copyfile(path, copy)
-        return recipe.model_copy(update={"imports": [Path(self.code.name, name) for name in names]})
+                files.write(copy, path.read_bytes())
 
     def _same_code(self, path: Path) -> bool:
         copy = self.code / path.name
@@ -178,8 +227,12 @@ class RunFolder:
             if not any(change.startswith((f"{key}:", f"{key}.")) for key in MAY_CHANGE)
         ]
         if changes:
-            raise UserError(
-                f"{self.path}: holds a run of another recipe; it differs in",
-                *(f"  {change}" for change in changes),
-                "go on with the old values, name another folder with --run, or start anew with --fresh",
-            )
+            self._refuse(changes, "go on with the old values")
+
+    def _refuse(self, changes: list[str], remedy: str):
+        raise AnotherRecipe(
+            f"{self.path}: holds a run of another recipe or other data; it differs in",
+            *(f"  {change}" for change in changes),
+            f"{remedy}, name another folder with --run, begin there with these weights with --fork, "
+            "or start anew with --fresh",
+        )

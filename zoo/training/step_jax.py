@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 from keras import ops
 
@@ -74,3 +76,8 @@ def devices() -> list[str]:
 def choose_xla(wanted: bool | str) -> tuple[bool, str]:
     """Whether XLA compiles, whatever `train.xla` wants, and why."""
     return True, "JAX always compiles with XLA"
+
+
+def make_deterministic() -> None:
+    """XLA is asked for deterministic kernels on a GPU; elsewhere it has no others. JAX must not have started."""
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()

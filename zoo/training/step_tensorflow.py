@@ -76,3 +76,8 @@ def choose_xla(wanted: bool | str) -> tuple[bool, str]:
     if tf.config.list_physical_devices("GPU"):
         return True, "there is a GPU"
     return False, "no GPU; on a CPU compiling costs more than it gives in short runs"
+
+
+def make_deterministic() -> None:
+    """From now on only kernels that add up in the same order each time; before anything is computed."""
+    tf.config.experimental.enable_op_determinism()
