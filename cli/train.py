@@ -92,10 +92,8 @@ def command(
 class Typed:
     """The command as it was typed, and those that follow from it; all work as they are printed."""
 
-    def __init__(
-        self, recipe: str, overrides: tuple[str, ...], run: Path | None, fork: Path | None, of: Path
-    ):
-        self.recipe, self.overrides, self.run, self.fork, self.of = recipe, overrides, run, fork, of
+    def __init__(self, recipe: str, overrides: tuple[str, ...], run: Path | None, fork: Path | None):
+        self.recipe, self.overrides, self.run, self.fork = recipe, overrides, run, fork
 
     def again(self) -> str:
         """The same without --fresh, which would start anew."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+from quick_steps import scripted
 from tiny import metrics, same_state, state
 
-from zoo import tasks
 from zoo.errors import UserError
 from zoo.recipe import load_recipe
 from zoo.training import loop
@@ -41,46 +39,6 @@ def dates(tmp_path_factory):
 def colours(tmp_path):
     """The recipe of a classifier, quick to train."""
     return tiny.classifier(tmp_path)
-
-
-def scripted(monkeypatch, figures: Iterable[float]) -> None:
-    """Validations come to these accuracies, one after the other."""
-    left = iter(figures)
-
-    answer = lambda *_: ({"accuracy": next(left), "macro_f1": 0.0}, [])  # noqa: E731
-    monkeypatch.setattr(tasks.Classifier, "validate", answer)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Steps that move the weights without compiling anything, for what is about the loop alone."""
-
-    class Step:
-        compilations = 1
-        losses = itertools.repeat((1.0, 1.0))
-
-        def __init__(self, trainer):
-            self.variables = trainer.task.model.trainable_variables
-            trainer.optimizer.build(self.variables)
-
-        def train(self, batch):
-            for variable in self.variables:
-                variable.assign(variable + 0.01)
-            return 1.0
-
-        def evaluate(self, batch):
-            return next(self.losses)
-
-        def sync(self):
-            pass
-
-    def make_step(trainer):
-        trainer.xla, trainer.devices = {}, []
-        return Step(trainer)
-
-    monkeypatch.setattr(loop.Trainer, "_make_step", make_step)
-    scripted(monkeypatch, itertools.count(1.0))
-    return Step
 
 
 # --- the run folder ---
