@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +43,7 @@ def whole(path: Path, folder: bool = False) -> Iterator[Path]:
             raise
 
 
-def write(path: Path, content: bytes | str) -> None:
+def write(path: Path, content: bytes | memoryview | str) -> None:
     """A file of bytes, or of text in UTF-8."""
     with whole(path) as beside, new_file(beside) as file:
         file.write(content.encode() if isinstance(content, str) else content)
@@ -106,15 +105,9 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({reason(error)}); what stood there before is kept: free some space or "
-            "mend the folder's rights, then give the same command again"
+            f"{path}: cannot be written ({error.strerror or error}); what stood there before is kept: "
+            "free some space or mend the folder's rights, then give the same command again"
         ) from error
-
-
-def reason(error: OSError) -> str:
-    """Why, in a few words; HDF5 hides it in a long line."""
-    found = re.search(r"error message = '([^']+)'|\[Errno \d+\] ([^:(]+)", str(error))
-    return error.strerror or (found and (found[1] or found[2].strip())) or str(error)
 
 
 class _Out(io.RawIOBase):

@@ -12,6 +12,7 @@ The two newest are kept: where one is damaged, the one before it is as good a pl
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -113,8 +114,13 @@ def _read(path: Path) -> tuple[list[np.ndarray], dict]:
 
 def save_weights(path: Path, model) -> None:
     """Weights in Keras's own format, whose names end in .weights.h5."""
-    with files.whole(path) as beside:
-        try:
-            model.save_weights(beside)
-        except RuntimeError as error:  # what HDF5 says where the disk is full
-            raise OSError(str(error)) from error
+    memory = _Memory()
+    model.save_weights(memory)
+    files.write(path, memory.getbuffer())
+
+
+class _Memory(io.BytesIO):
+    """What Keras writes weights to: a full disk in the hands of HDF5 would end the process with a crash."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"  # the ending that Keras asks for

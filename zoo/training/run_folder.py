@@ -195,7 +195,7 @@ class RunFolder:
             files.remove(item)
 
     def _unwritable(self, error: OSError) -> UserError:
-        return UserError(f"{self.path}: cannot be written ({files.reason(error)}); name another with --run")
+        return UserError(f"{self.path}: cannot be written ({error.strerror}); name another with --run")
 
     def _with_own_code(self, recipe):
         """The recipe with copies of its imports in this folder, which can then be moved as a whole."""
