@@ -78,7 +78,8 @@ def command(
         + (", stopped early: nothing got better" if outcome.stopped_early else ""),
     ]
     if progress.skipped:
-        lines.append(f"left out {progress.skipped:,} batches whose loss or gradient was no number")
+        batches = f"{progress.skipped:,} batch{'es' if progress.skipped > 1 else ''}"
+        lines.append(f"left out {batches} whose loss or gradient was no number (train.skip_nonfinite)")
     if progress.best is not None:
         lines.append(f"best    val {outcome.metric} {progress.best:.4g} at step {progress.best_step:,}")
         lines += ["next", *_next_commands(folder, loaded.recipe, outcome.example)]

@@ -98,7 +98,7 @@ def test_one_more_than_allowed_stops(colours, quick, tmp_path, monkeypatch) -> N
         tiny.train(colours, run, "train.steps=4", "train.skip_nonfinite=2")
     bad_at(monkeypatch, 1)
     with pytest.raises(
-        Diverged, match=r"at step 5, after 2 batches were left out as train.skip_nonfinite allows"
+        Diverged, match=r"at step 5, after the 2 that train.skip_nonfinite allows to leave out"
     ):
         tiny.train(colours, run, "train.skip_nonfinite=2")
 

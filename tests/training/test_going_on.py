@@ -89,7 +89,7 @@ def test_a_folder_that_was_just_begun_is_begun_again(colours, quick, tmp_path, l
 
 def test_tensorboard_shows_each_step_once(colours, quick, tmp_path, monkeypatch) -> None:
     """What was logged after the saved state is taken back, for it is logged again."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
     from zoo.training import loop
 
