@@ -44,6 +44,15 @@ def test_other_data_is_refused_by_the_name_of_its_split(colours, begun, split) -
     assert outcome.progress.step == 6
 
 
+def test_another_tokenizer_is_refused(colours, begun) -> None:
+    from zoo.config.tokenizer import Character
+    from zoo.data.tokenizers import train_tokenizer
+
+    train_tokenizer(Character(name="character"), ["abc"]).save(begun / "tokenizer")
+    with pytest.raises(AnotherRecipe, match=f"tokenizer: {begun}/tokenizer is another"):
+        tiny.train(colours, begun)
+
+
 def test_a_damaged_state_is_said_and_the_one_before_is_used(colours, begun) -> None:
     newest = RunFolder(begun).states.paths()[-1]
     (newest / "variables.npz").write_bytes(b"PK")
@@ -162,7 +171,7 @@ def test_leave_to_skip_and_length_may_change(colours, begun) -> None:
 
 
 def test_the_seed_decides_everything(colours, tmp_path) -> None:
-    """Two runs are equal; another seed is another run. With op determinism too, which lasts as long as the process."""
+    """Two runs are equal; another seed is another run."""
     short = ("train.steps=3", "train.validate_every=3", "train.save_every=3")
     for name in ("one", "two"):
         tiny.train(colours, tmp_path / name, *short)
@@ -170,3 +179,18 @@ def test_the_seed_decides_everything(colours, tmp_path) -> None:
     one, two, other = (tiny.outcome(tmp_path / name) for name in ("one", "two", "other"))
     assert tiny.differences(one, two) == []
     assert {"variable 0", "metrics"} <= set(tiny.differences(one, other))
+
+
+def test_op_determinism_can_be_switched_on(colours, tmp_path) -> None:
+    """XLA bears it too. It adds up in another order, so that the last bits are others than without."""
+    from tensorflow.python.framework import config
+
+    short = ("train.steps=2", "train.validate_every=2", "train.save_every=2", "train.deterministic=true")
+    try:
+        for name, xla in (("one", "false"), ("two", "false"), ("xla", "true")):
+            tiny.train(colours, tmp_path / name, *short, f"train.xla={xla}")
+            assert config.is_op_determinism_enabled()
+            assert json.loads((tmp_path / name / "env.json").read_text())["deterministic"] is True
+    finally:
+        config.disable_op_determinism()
+    assert tiny.differences(tiny.outcome(tmp_path / "one"), tiny.outcome(tmp_path / "two")) == []

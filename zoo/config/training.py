@@ -59,8 +59,8 @@ class Train(Section):
     """Batches of a run that may be left out because their loss or gradient is no number; the next one stops the
     run. 0: the first one stops it."""
     deterministic: bool = False
-    """Only kernels that add up in the same order each time (TensorFlow's op determinism), slower on a GPU. On a CPU
-    two runs are equal without it."""
+    """Only kernels that add up in the same order each time (TensorFlow's op determinism): slower, for a GPU, whose
+    fast kernels do not. On a CPU two runs are equal without it."""
 
     @property
     def warmup_steps(self) -> int:

@@ -57,10 +57,10 @@ class Trainer:
         for line in dataset.report.lines():
             self.say(f"data  {line}")
         self.data = {name: fingerprint(split) for name, split in dataset.splits().items()}
-        if resumed:
-            folder.check_data(self.data)
-        self.backend, self.step_class = self._backend()
         tokenizer = self._tokenizer(dataset)
+        if resumed:
+            folder.check_data(self.data, tokenizer.fingerprint)
+        self.backend, self.step_class = self._backend()
         labels = dataset.labels(recipe.task)
         if labels:
             files.write_json(folder.labels, labels)

@@ -133,14 +133,17 @@ class RunFolder:
         self._copy_code(loaded.recipe)
         return bool(self.states.paths())
 
-    def check_data(self, fingerprints: dict[str, str]) -> None:
-        """That a run which goes on reads what it read before."""
-        before = (self.read_env() or {}).get("data", {})
+    def check_data(self, fingerprints: dict[str, str], tokenizer: str) -> None:
+        """That a run which goes on reads what it read before, in the same pieces."""
+        env = self.read_env() or {}
+        before = env.get("data", {})
         changes = [
             f"data: the {split} split is another"
             for split in READ_BY_TRAINING
-            if split in before and before[split] != fingerprints[split]
+            if before.get(split, fingerprints[split]) != fingerprints[split]
         ]
+        if env.get("tokenizer", tokenizer) != tokenizer:
+            changes.append(f"tokenizer: {self.tokenizer} is another")
         if changes:
             self._refuse(changes, "put the old files back")
 
