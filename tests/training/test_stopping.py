@@ -147,6 +147,17 @@ def test_in_a_notebook_it_is_a_keyboard_interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signals.received is None
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_outside_the_main_thread_nothing_is_installed(colours, quick, tmp_path) -> None:
     before, done = signal.getsignal(signal.SIGTERM), []
 
