@@ -79,13 +79,14 @@ def _report(path, model: str, name: str, result: dict, answers: list[str], as_js
     """Into the folder of a run, and to standard output."""
     from zoo.cli.output import print_json, table
 
+    from zoo import files
     from zoo.training.run_folder import RunFolder
 
     folder = RunFolder(path)
     if folder.resolved.exists():
-        folder.write_json(folder.evaluations / f"{name}.json", result)
+        files.write_json(folder.evaluations / f"{name}.json", result)
         if answers:
-            (folder.evaluations / f"{name}.txt").write_text("\n".join(answers) + "\n", encoding="utf-8")
+            files.write(folder.evaluations / f"{name}.txt", "\n".join(answers) + "\n")
     if as_json:
         print_json(result)
         return
