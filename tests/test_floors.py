@@ -22,6 +22,7 @@ FLOORS = {
         "zoo.user_code",
         "zoo.yaml_strict",
         "zoo.hub",
+        "zoo.curves",
         "zoo.cache",
         "zoo.runtime",
         "zoo.metrics",

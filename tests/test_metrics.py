@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sacrebleu
 
+from zoo.config.metrics import HIGHER_IS_BETTER, METRICS, is_better
 from zoo.metrics import (
     copied,
     distinct_n,
@@ -141,6 +143,7 @@ def test_what_cannot_be_compared(answers, references):
 def test_scoring_says_nothing_and_loads_no_tensorflow():
     program = """
 import sys
+from pathlib import Path
 from zoo.metrics import score_translation
 score_translation(["a b ."] * 200, ["a c ."] * 200, "zh")
 assert not {"tensorflow", "keras"} & set(sys.modules)
@@ -202,3 +205,33 @@ def test_copied_by_hand() -> None:
     known = ["Who was Galileo ?", "谁是李白？"]
     assert copied(["who was  Galileo?", "谁是李白？", "谁是杜甫？", "Who was"], known) == pytest.approx(50.0)
     assert copied([], known) == 0.0
+
+
+# --- which way a figure gets better ---
+
+
+def test_every_figure_has_a_direction() -> None:
+    assert {name for figures in METRICS.values() for name in figures} == set(HIGHER_IS_BETTER)
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "worse"),
+    [
+        ("loss", 1.0, 2.0),
+        ("perplexity", 2.7, math.inf),
+        ("repetition_rate", 0.0, 3.5),
+        *((name, 51.0, 50.0) for name in ("accuracy", "macro_f1", "exact_match")),
+        *((name, 51.0, 50.0) for name in ("bleu", "bleu_lc", "chrf", "chrf_lc")),
+        ("loss", 9.0, math.nan),
+        ("bleu", 0.0, math.nan),
+    ],
+)
+def test_which_value_is_better(metric, better, worse) -> None:
+    assert is_better(metric, better, worse) and not is_better(metric, worse, better)
+    assert not is_better(metric, better, better) and not is_better(metric, worse, worse)
+
+
+def test_the_page_has_the_table() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    for task, figures in METRICS.items():
+        assert f"| {task} | {', '.join(figures)} |" in page

@@ -13,33 +13,42 @@ from zoo.tasks import TASKS, Task, build_task
 from zoo.training.run_folder import RunFolder
 
 
-def load(name_or_folder: str | Path, checkpoint: str = "best", allow_code: bool = False) -> Task:
+def load(name_or_folder: str | Path, checkpoint: str | Path = "best", allow_code: bool = False) -> Task:
     """A trained model with its tokenizer, a Keras model ready to answer or to be trained on.
 
     Args:
         name_or_folder: a run folder, the name of a recipe that was trained under runs/, or the name of a
             shipped model (`zoo ls saved`).
-        checkpoint: "best" or "last", of a run.
+        checkpoint: "best" or "last", of a run, or a file of weights of its model.
         allow_code: run the Python files that the recipe imports.
     """
     folder = RunFolder(hub.find_model(name_or_folder))
     shipped = not folder.resolved.exists()
     file = folder.path / "recipe.yaml" if shipped else folder.resolved
     recipe = load_recipe(file, allow_code=allow_code).recipe
-    weights = folder.path / "model.weights.h5" if shipped else getattr(folder, checkpoint)
+    weights = _weights(folder, checkpoint, shipped)
     if not weights.exists():
         raise UserError(f"{folder.path}: no {weights.name} yet; train with `zoo train {recipe.name}`")
     tokenizer = Tokenizer.load(folder.tokenizer)
     labels = _read_labels(folder.labels) if TASKS[recipe.task].needs_labels else None
     task = build_task(recipe, tokenizer, labels)
+    load_weights(task, weights)
+    return task
+
+
+def load_weights(task: Task, path: Path) -> None:
+    """Gives a task the weights in a file."""
     try:
-        task.model.load_weights(weights)
+        task.model.load_weights(path)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{weights}: damaged, or not of the model in the recipe beside it ({reason})"
-        ) from error
-    return task
+        raise UserError(f"{path}: damaged, or not of the model in the recipe beside it ({reason})") from error
+
+
+def _weights(folder: RunFolder, checkpoint: str | Path, shipped: bool) -> Path:
+    if isinstance(checkpoint, Path):
+        return checkpoint
+    return folder.path / "model.weights.h5" if shipped else getattr(folder, checkpoint)
 
 
 def _read_labels(path: Path) -> list[str]:

@@ -30,7 +30,15 @@ def test_a_tagger(tmp_path) -> None:
     outcome, said = tiny.train(recipe, run, "train.steps=30", "train.validate_every=15")
     assert outcome.metric == "accuracy"
     first, last = (line for line in metrics(run) if "val_loss" in line)
-    assert set(last) == {"step", "val_loss", "val_accuracy", "val_macro_f1", "val_exact_match"}
+    assert set(last) == {
+        "step",
+        "tokens",
+        "seconds",
+        "val_loss",
+        "val_accuracy",
+        "val_macro_f1",
+        "val_exact_match",
+    }
     assert last["val_loss"] < first["val_loss"] and last["val_accuracy"] > 50
     assert f"  {tiny.SENTENCES[0]}\n    -> " in said and "\n     = DET NOUN VERB DET NOUN PUNCT" in said
     assert json.loads((run / "labels.json").read_text()) == ["DET", "NOUN", "PUNCT", "VERB"]
@@ -47,7 +55,7 @@ def test_a_language_model(tmp_path) -> None:
     outcome, said = tiny.train(recipe, run, "train.steps=30", "train.validate_every=15")
     assert outcome.metric == "loss"
     first, last = (line for line in metrics(run) if "val_loss" in line)
-    assert set(last) == {"step", "val_loss", "val_perplexity"}
+    assert set(last) == {"step", "tokens", "seconds", "val_loss", "val_perplexity"}
     assert last["val_loss"] < first["val_loss"] - 0.1
     assert last["val_perplexity"] == pytest.approx(math.exp(last["val_loss"]))
     assert (outcome.progress.best, outcome.progress.best_step) == (last["val_loss"], 30)
@@ -66,7 +74,7 @@ def test_a_masked_language_model(tmp_path) -> None:
     outcome, said = tiny.train(recipe, run, "train.steps=40", "train.validate_every=20")
     assert outcome.metric == "loss"
     first, last = (line for line in metrics(run) if "val_loss" in line)
-    assert set(last) == {"step", "val_loss", "val_perplexity", "val_accuracy"}
+    assert set(last) == {"step", "tokens", "seconds", "val_loss", "val_perplexity", "val_accuracy"}
     assert last["val_loss"] < first["val_loss"] - 0.1
     assert "documents: train 2, val 1" in said
     sample = (run / "samples" / "step-000040.txt").read_text(encoding="utf-8")

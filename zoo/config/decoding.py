@@ -7,10 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zoo.config.base import PositiveInt, Section
-
-Metric = Literal[
-    "loss", "perplexity", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match", "accuracy", "macro_f1"
-]
+from zoo.config.metrics import Metric
 
 
 class Decode(Section):

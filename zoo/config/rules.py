@@ -26,11 +26,11 @@ from zoo.config.conditions import (
 from zoo.config.convolution import TextCNN
 from zoo.config.decoding import Decode
 from zoo.config.masking import Masking
+from zoo.config.metrics import METRICS
 from zoo.config.recipe import Recipe
 from zoo.config.rnn import Recurrent, RNNSeq2Seq, RNNTagger
 from zoo.config.tasks import (
     COLUMNS,
-    METRICS,
     ROLES,
     STREAMS,
     columns_of_other_task,
@@ -40,6 +40,7 @@ from zoo.config.tasks import (
 )
 from zoo.config.tokenizer import Pretrained, SentencePiece, Word
 from zoo.config.transformer import Attentive
+from zoo.registry import did_you_mean
 
 SMALLEST_SUBWORDS = 300
 """Of which 4 are special, 256 bytes, and the rest is left for the text itself."""
@@ -58,7 +59,7 @@ class Rule:
         return self.says.format(
             r=recipe,
             metrics=", ".join(METRICS[task]),
-            trained=", ".join(metric for metric in METRICS[task] if not metric.endswith("_lc")),
+            meant=did_you_mean(str(_value(recipe, self.key)), METRICS[task]) or ":",
             models=" or ".join(models_for(task)),
             role=ROLES[task],
         )
@@ -82,6 +83,12 @@ def _broken(rules: list[Rule], recipe: Recipe, whole: bool) -> Iterator[tuple[st
         except AttributeError:
             if whole:
                 raise
+
+
+def _value(recipe: Recipe, key: str) -> object:
+    for part in key.split("."):
+        recipe = getattr(recipe, part, None)
+    return recipe
 
 
 NAME = re.compile(r"(?!\.)[\w.+-]+(/(?!\.)[\w.+-]+)*")
@@ -111,12 +118,12 @@ ERRORS = [
     Rule(
         "train.metric",
         lambda r: r.train.metric is not None and r.train.metric not in METRICS[r.task],
-        "{r.train.metric} does not measure {r.task}: use one of {trained}",
+        "{r.train.metric} does not measure {r.task}{meant} use one of {metrics}",
     ),
     Rule(
         "expect.metric",
         lambda r: r.expect is not None and r.expect.metric not in METRICS[r.task],
-        "{r.expect.metric} does not measure {r.task}: use one of {metrics}",
+        "{r.expect.metric} does not measure {r.task}{meant} use one of {metrics}",
     ),
     Rule(
         "expect.split",

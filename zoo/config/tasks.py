@@ -1,4 +1,4 @@
-"""What fits each task: data sets, columns of tables, models, metrics. A new task is a line in each table."""
+"""What fits each task: data sets, columns of tables, models. A new task is a line in each table."""
 
 from __future__ import annotations
 
@@ -31,13 +31,6 @@ DATA_TASKS = {
 }
 """What a data set is fit for; all others are for translation."""
 TABLES = (d.TSV, d.CSV, d.JSONL)
-METRICS = {
-    "language_modeling": ("loss", "perplexity"),
-    "masked_language_modeling": ("loss", "perplexity", "accuracy"),
-    "classification": ("loss", "accuracy", "macro_f1"),
-    "tagging": ("loss", "accuracy", "macro_f1", "exact_match"),
-    "translation": ("loss", "bleu", "bleu_lc", "chrf", "chrf_lc", "exact_match"),
-}
 ROLES = {
     "language_modeling": "language model",
     "masked_language_modeling": "masked language model",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zoo.config.base import PositiveInt, Probability, Section
+from zoo.config.metrics import Metric
 
 XLA = Literal["auto"] | bool
 Warmup = Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -48,9 +49,12 @@ class Train(Section):
     """Steps between validations."""
     save_every: PositiveInt = 500
     """Steps between saved states, from which the same command resumes."""
-    metric: Literal["loss", "perplexity", "bleu", "chrf", "exact_match", "accuracy", "macro_f1"] | None = None
-    """Which validation figure decides the best checkpoint (default: bleu of a translator, loss of a language
-    model or masked language model, else accuracy)."""
+    keep: Annotated[int, Field(ge=0)] = 0
+    """Weights of this many newest validations that stay in checkpoints/, for `zoo average`."""
+    metric: Metric | None = None
+    """Which figure of the validation decides the best checkpoint, and patience (default: bleu of a translator,
+    loss of a language model or masked language model, else accuracy). Loss, perplexity and repetition_rate are
+    good where they are low, all others where they are high."""
     patience: PositiveInt | None = None
     """Validations without a better figure after which training stops; null for never."""
     samples: Annotated[int, Field(ge=0)] = 4

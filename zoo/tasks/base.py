@@ -17,6 +17,7 @@ import numpy as np
 
 from zoo.compile import jit
 from zoo.config import Recipe
+from zoo.config.metrics import METRICS
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
 from zoo.data.pipeline import one_batch
@@ -38,10 +39,6 @@ class Task(keras.Model):
 
     called = "a task"
     """What it is, to a user."""
-    metric = ""
-    """The figure of `score` that decides which weights are the best, where the recipe names none."""
-    figures: tuple[str, ...] = ()
-    """Figures of `score` that are worth a line at each validation."""
     needs_labels = False
     """Whether the answers are labels, which the data names."""
     searches = False
@@ -83,7 +80,8 @@ class Task(keras.Model):
         return self.model.make_loss(self.recipe.train.label_smoothing)
 
     def validate(self, split: Split, loss: float, samples: int) -> tuple[dict[str, float], list[str]]:
-        """What training looks at: some figures, and some questions with their answers, as lines.
+        """What training looks at: the task's figures (zoo/config/metrics.py) beside the loss, and some questions
+        with their answers, as lines.
 
         Args:
             split: the validation split.
@@ -95,7 +93,7 @@ class Task(keras.Model):
             f"  {source}\n    -> {answer}\n     = {target}"
             for (source, target), answer in zip(split, answers[:samples], strict=False)
         ]
-        return {name: figures[name] for name in self.figures}, shown
+        return {name: figures[name] for name in METRICS[self.recipe.task] if name != "loss"}, shown
 
     def example(self, split: Split) -> str:
         """A first question that this data suggests; empty where any text of its kind would do."""

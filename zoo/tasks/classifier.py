@@ -19,9 +19,7 @@ class Classifier(Task):
     Example: `zoo.load("runs/classification/sst2-en-lstm-tiny").classify(["a great film"])`
     """
 
-    metric = "accuracy"
     called = "a classifier"
-    figures = ("accuracy", "macro_f1")
     needs_labels = True
 
     def classify(self, texts: Sequence[str]) -> list[Classification]:

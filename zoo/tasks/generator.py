@@ -28,10 +28,8 @@ class Generator(Task):
     Example: `zoo.load("runs/language_modeling/shakespeare-en-lstm-tiny").generate(["ROMEO:"], top_p=0.9)`
     """
 
-    metric = "loss"
     called = "a language model"
     generates = True
-    figures = ("perplexity",)
     core_inputs = {"token_ids": (2, "int32"), "uniforms": (2, "float32")}
 
     def generate(

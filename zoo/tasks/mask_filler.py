@@ -31,9 +31,7 @@ class MaskFiller(Task):
     Example: `zoo.load("runs/masked_language_modeling/english-bert-tiny").fill(["The [MASK] sat ."])`
     """
 
-    metric = "loss"
     called = "a masked language model"
-    figures = ("perplexity", "accuracy")
     fills = True
     core_inputs = INPUTS
 
@@ -96,7 +94,7 @@ class MaskFiller(Task):
         figures, _ = self.score(split)
         texts = [with_hidden(line[:SAMPLE].strip()) for line in lines_of(split)[:samples]]
         shown = [f"  {asked}\n    -> {answer}" for asked, answer in zip(texts, self.fill(texts), strict=True)]
-        return {name: figures[name] for name in self.figures}, shown
+        return {name: figures[name] for name in ("perplexity", "accuracy")}, shown
 
 
 def lines_of(split: Split) -> list[str]:

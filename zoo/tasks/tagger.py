@@ -23,9 +23,7 @@ class Tagger(Task):
     Example: `zoo.load("runs/tagging/ud_ewt-en-lstm-tiny").tag(["I saw her duck ."])`
     """
 
-    metric = "accuracy"
     called = "a tagger"
-    figures = ("accuracy", "macro_f1", "exact_match")
     needs_labels = True
     core_inputs = {"token_ids": (2, "int32"), "character_ids": (3, "int32")}
 

@@ -20,10 +20,8 @@ class Translator(Task):
     Example: `zoo.load("dates-multi-lstm-tiny").translate(["3 March 2021"])`
     """
 
-    metric = "bleu"
     searches = True
     called = "a translator"
-    figures = ("bleu", "bleu_lc", "chrf", "exact_match", "repetition_rate")
 
     def translate(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from zoo import files
+from zoo.config.metrics import METRICS
 from zoo.data.datasets import Dataset, load_dataset
 from zoo.data.encoded import encode_split, fingerprint
 from zoo.data.pipeline import make_batches
@@ -75,7 +76,7 @@ class Trainer:
             self.say(f"data  left out, longer than data.max_length: train {self.batches.too_long:,}")
         self.optimizer = make_optimizer(self.config)
         self.step = self._make_step()
-        self.metric = self.config.metric or self.task.metric
+        self.metric = self.config.metric or METRICS[recipe.task][0]
         self.progress = Progress()
         self.variables = [*self.task.model.variables, *self.optimizer.variables]
         if resumed:
@@ -139,7 +140,9 @@ class Trainer:
         self.reporter.step(progress.step, batch.tokens)
 
     def _log(self, **figures) -> None:
-        self.folder.log(step=self.progress.step, **figures)
+        """A line of metrics.jsonl: where the run stands, and some figures."""
+        progress, seconds = self.progress, round(time.monotonic() - self.began, 3)
+        self.folder.log(step=progress.step, tokens=progress.tokens, seconds=seconds, **figures)
         self.progress.metrics_lines += 1
 
     def _log_training(self) -> None:
@@ -149,12 +152,7 @@ class Trainer:
         # The optimizer itself may lag behind (see JaxStep.sync), and counts no batch that was left out.
         rate = float(make_schedule(self.config)(step - self.progress.skipped))
         speed = self.reporter.training(step, loss, rate)
-        self._log(
-            train_loss=loss,
-            learning_rate=rate,
-            tokens=self.progress.tokens,
-            tokens_per_second=speed,
-        )
+        self._log(train_loss=loss, learning_rate=rate, tokens_per_second=speed)
 
     def _validate(self) -> None:
         """Validates, keeps the best weights."""
@@ -168,7 +166,9 @@ class Trainer:
             if better:
                 save_weights(self.folder.best, self.task.model)
             save_weights(self.folder.last, self.task.model)
-        step = self.progress.step
+            step = self.progress.step
+            if self.config.keep:
+                save_weights(self.folder.kept(step), self.task.model)
         said = "  ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
         self.reporter.line(f"step {step}  val  {said}{'  (best)' if better else ''}")
         self._log(**{f"val_{name}": figure for name, figure in figures.items()})
@@ -189,6 +189,7 @@ class Trainer:
         self.progress.seconds = time.monotonic() - self.began
         self.step.sync()
         self.folder.save(self.variables, asdict(self.progress))
+        self.folder.drop_old_weights(self.config.keep)
         self.reporter.restart_clock()
 
     def _save_last_good(self) -> int | None:
@@ -255,6 +256,7 @@ class Trainer:
             self.say(f"state  {line}")
         self.progress = Progress(**said)
         self.folder.go_back(self.progress.metrics_lines, self.progress.validated)
+        self.folder.drop_old_weights(self.config.keep)
         self.say(f"resume  {self.folder.path} at step {self.progress.step}")
 
     def _backend(self):

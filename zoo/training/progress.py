@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.config.metrics import is_better
 from zoo.errors import UserError
-
-LOWER_IS_BETTER = ("loss", "perplexity")
 
 
 @dataclass
@@ -38,8 +37,7 @@ class Progress:
     def note(self, metric: str, value: float) -> bool:
         """Counts a validation of this step; returns whether it is the best so far, which no number never is."""
         finite = abs(value) < float("inf")  # False of nan too
-        lower = metric in LOWER_IS_BETTER
-        better = finite and (self.best is None or (value < self.best if lower else value > self.best))
+        better = finite and (self.best is None or is_better(metric, value, self.best))
         if better:
             self.best, self.best_step, self.worse_in_a_row = value, self.step, 0
         else:

@@ -3,7 +3,7 @@
 recipe.yaml     the recipe as given           metrics.jsonl   one line of figures a time
 resolved.yaml   the recipe with every default tensorboard/    the same for TensorBoard
 env.json        versions, device, XLA, data   samples/        answers at each validation
-tokenizer/      labels.json (classifiers)     checkpoints/    best and last weights
+tokenizer/      labels.json (classifiers)     checkpoints/    best and last weights, and train.keep of them
 state/          everything the next step needs                eval/  figures of `zoo eval`
 code/           copies of the Python files that the recipe imports
 """
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from zoo import files, hub
 from zoo.config import Recipe
+from zoo.curves import read_metrics
 from zoo.errors import UserError
 from zoo.recipe import LoadedRecipe, diff_recipes, dump_recipe, load_recipe
 from zoo.training.checkpoint import States
@@ -29,6 +30,7 @@ MAY_CHANGE = (
     "train.log_every",
     "train.patience",
     "train.samples",
+    "train.keep",
     "train.skip_nonfinite",
     "expect",
     "decode",
@@ -173,6 +175,28 @@ class RunFolder:
             files.write(self.metrics, b"".join(self.metrics.read_bytes().splitlines(keepends=True)[:lines]))
         written = {path: path.stem.removeprefix("step-") for path in self.samples.glob("step-*.txt")}
         self._remove([path for path, number in written.items() if number.isdigit() and int(number) > step])
+
+    def kept(self, step: int) -> Path:
+        """The weights of a validation, where `train.keep` keeps them."""
+        return self.best.with_name(f"step-{step:08d}.weights.h5")
+
+    def kept_steps(self) -> list[int]:
+        """The validations in metrics.jsonl whose weights are there, oldest first."""
+        return [step for step in self._validated() if self.kept(step).exists()]
+
+    def drop_old_weights(self, keep: int) -> None:
+        """Leaves the weights of the newest validations; of `keep` 0 all, but none that the metrics do not know.
+
+        Called behind each saved state and not before it: a run that is killed and goes on from there finds what
+        it had.
+        """
+        validated = self._validated()
+        stay = {self.kept(step) for step in validated[-keep:]}
+        self._remove([path for path in self.best.parent.glob("step-*.weights.h5") if path not in stay])
+
+    def _validated(self) -> list[int]:
+        lines = read_metrics(self.metrics) if self.metrics.exists() else []
+        return [line["step"] for line in lines if "val_loss" in line]
 
     def read_env(self) -> dict | None:
         """What env.json says, where it can be read."""

@@ -1,0 +1,69 @@
+"""metrics.jsonl as curves: what `zoo plot` draws and `zoo average` chooses by. No Keras, no NumPy."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UserError
+
+Line = dict[str, Any]
+
+AXES = {"step": ("step", 1.0), "tokens": ("tokens", 1.0), "minutes": ("seconds", 60.0)}
+"""What a curve may run along -> its field in metrics.jsonl, and what that is divided by."""
+
+
+def read_metrics(path: Path) -> list[Line]:
+    """The lines of metrics.jsonl; a last one that is not finished is still being written."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    lines = []
+    for number, raw in enumerate(text.splitlines(keepends=True), 1):
+        try:
+            line = json.loads(raw)
+        except ValueError:
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+        elif raw.endswith("\n") and raw.strip():
+            raise UserError(f"{path}:{number}: damaged: remove this line, then the rest can be read")
+    return lines
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a run logged."""
+
+    name: str
+    lines: list[Line]
+    path: Path
+
+    def curve(self, figure: str, axis: str = "step") -> tuple[list[float], list[float]]:
+        """Places and values of a figure, such as `train_loss` or `val_bleu`; nothing where it was not logged."""
+        known = [line for line in self.lines if isinstance(line.get(figure), int | float)]
+        return [self._place(line, axis) for line in known], [float(line[figure]) for line in known]
+
+    def metrics(self) -> list[str]:
+        """The figures of its validations, as recipes call them."""
+        names = (key for line in self.lines for key in line if key.startswith("val_"))
+        return [name.removeprefix("val_") for name in dict.fromkeys(names)]
+
+    def _place(self, line: Line, axis: str) -> float:
+        """Where a line stands; between two lines that say so, if it does not say so itself."""
+        field, unit = AXES[axis]
+        if field in line:
+            return line[field] / unit
+        said = [other for other in self.lines if field in other]
+        if not said:
+            raise UserError(f"{self.path}: has no '{field}', so that {axis} are not known: use --x step")
+        steps = [0, *(other["step"] for other in said)]
+        values = [0.0, *(other[field] for other in said)]
+        right = min(bisect_left(steps, line["step"]), len(steps) - 1)
+        left = max(right - 1, 0)
+        share = (line["step"] - steps[left]) / max(steps[right] - steps[left], 1)
+        return (values[left] + min(share, 1.0) * (values[right] - values[left])) / unit
