@@ -141,6 +141,7 @@ def _next_commands(folder: Path, recipe, example: str) -> list[str]:
         f"  {zoo} eval {run} --split val",
         f"  {zoo} {ask}",
         f"  {zoo} export {run} --format saved_model,tflite",
+        f"  {zoo} plot {run}",
         f"  {program('tensorboard')} --logdir {run}/tensorboard",
     ]
 

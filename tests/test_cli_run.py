@@ -83,7 +83,7 @@ def test_train_prints_the_folder_and_what_to_try_next(trained, home) -> None:
     assert out == "runs/test/dates\n"
     assert (home / out.strip() / "checkpoints" / "best.weights.h5").exists()
     assert "trained 2 steps" in err and "best    val bleu" in err
-    for command in ("zoo eval", "zoo predict", "zoo export", "tensorboard --logdir"):
+    for command in ("zoo eval", "zoo predict", "zoo export", "zoo plot", "tensorboard --logdir"):
         assert f"{command} " in err
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.config.metrics import METRICS, is_better
 from zoo.errors import UserError
+from zoo.yaml_strict import parse_yaml
 
 Line = dict[str, Any]
 
@@ -67,3 +71,45 @@ class Curves:
         left = max(right - 1, 0)
         share = (line["step"] - steps[left]) / max(steps[right] - steps[left], 1)
         return (values[left] + min(share, 1.0) * (values[right] - values[left])) / unit
+
+
+def best_of(run: Curves, metric: str, axis: str = "step") -> tuple[float, float] | None:
+    """Place and value of a run's best validation; None where no figure was a number."""
+    best = None
+    for x, y in zip(*run.curve(f"val_{metric}", axis), strict=True):
+        if math.isfinite(y) and (best is None or is_better(metric, y, best[1])):
+            best = x, y
+    return best
+
+
+def read_run(folder: Path, name: str | None = None) -> Curves:
+    """What a run logged; a UserError where that is nothing."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        raise UserError(f"{folder}: has no metrics.jsonl: give the folder of a run that was trained")
+    lines = read_metrics(path)
+    if not lines:
+        raise UserError(f"{path}: holds nothing yet: a first line comes after train.log_every steps")
+    return Curves(name or folder.name, lines, path)
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as few as tell it from all others."""
+    whole = [folder.resolve().parts for folder in folders]
+    names = []
+    for parts in whole:
+        count = next(
+            (n for n in range(1, len(parts)) if sum(other[-n:] == parts[-n:] for other in whole) == 1),
+            len(parts),
+        )
+        names.append("/".join(parts[-count:]))
+    return names
+
+
+def deciding_metric(folder: Path) -> str | None:
+    """The figure that decides which of a run's weights are the best; None where its recipe cannot be read."""
+    try:
+        recipe = parse_yaml((folder / "resolved.yaml").read_text(encoding="utf-8"), "resolved.yaml")
+        return recipe["train"].get("metric") or METRICS[recipe["task"]][0]
+    except (OSError, UserError, KeyError, TypeError, AttributeError):
+        return None

@@ -157,6 +157,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(colours, tmp_path) -> None:
         for run in (parts, whole)
     ]
     assert figures[0] == figures[1]
+    times = [line["seconds"] for line in metrics(parts)]
+    assert times == sorted(times) and times[0] > 0, "the clock goes on"
 
 
 def test_a_finished_run_has_nothing_to_do(dates) -> None:

@@ -1,0 +1,60 @@
+"""`zoo plot`: the learning curves of runs in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Picture: .png, .svg or .pdf (default: see below)."
+)
+@click.option(
+    "--x", "axis", type=click.Choice(["step", "tokens", "minutes"]), default="step", show_default=True
+)
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", help="Figure of the validation; may be repeated."
+)
+@click.option("--log", is_flag=True, help="The loss on a logarithmic axis.")
+def command(runs: Sequence[str], out: Path | None, axis: str, metrics: Sequence[str], log: bool) -> None:
+    """Draw what RUNs logged: training and validation loss, and below it the figures of the validation.
+
+    The picture goes to RUN/curves.png, of several runs to curves.png here; its name is printed. Without --metric
+    each run is shown by the figure that decides which of its weights are the best, which is ringed. Runs may still
+    be training.
+    """
+    from zoo import curves
+    from zoo.errors import UserError
+    from zoo.visualize import FORMATS, draw
+
+    folders = list(dict.fromkeys(_folder(run) for run in runs))
+    out = out or (folders[0] if len(folders) == 1 else Path()) / "curves.png"
+    if out.suffix.lower() not in FORMATS:
+        raise UserError(f"--out {out}: give a name that ends in {', '.join(FORMATS)}")
+    logged = [curves.read_run(*one) for one in zip(folders, curves.short_names(folders), strict=True)]
+    known = list(dict.fromkeys(metric for run in logged for metric in run.metrics()))
+    _check(metrics, known)
+    decide = [metric for folder in folders if (metric := curves.deciding_metric(folder)) in known]
+    draw(logged, metrics or list(dict.fromkeys(decide)), out, axis, log)
+    click.echo(str(out))
+
+
+def _folder(run: str) -> Path:
+    """A run folder, however it is named; one of an earlier version may have no recipe any more."""
+    from zoo import hub
+
+    return Path(run) if (Path(run) / "metrics.jsonl").is_file() else hub.find_model(run)
+
+
+def _check(metrics: Sequence[str], known: Sequence[str]) -> None:
+    from zoo.errors import UserError
+    from zoo.registry import did_you_mean
+
+    for metric in metrics:
+        if metric not in known:
+            has = f"these runs have {', '.join(known)}" if known else "nothing was validated yet"
+            raise UserError(f"--metric {metric}: {has}{did_you_mean(metric, known)}")

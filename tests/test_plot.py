@@ -1,0 +1,256 @@
+"""`zoo plot`: what is in the picture, how it is named, and what is said where there is nothing to draw."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from zoo.cli import main
+
+from zoo import curves, visualize
+from zoo.errors import UserError
+
+RECIPE = "name: test/run\ntask: {task}\ntrain: {{metric: {metric}}}\n"
+BLEU = [10.0, math.nan, 30.0, 20.0]
+
+
+def write_run(
+    folder: Path, bleu=BLEU, task="translation", metric="null", rate=lambda step: step, **more
+) -> Path:
+    """A run of 20 steps, validated every 5; the last line is still being written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for step in range(1, 21):
+        said = {"step": step, "tokens": 100 * step, "seconds": 6.0 * step}
+        lines.append(said | {"train_loss": 5.0 - step / 5, "learning_rate": float(rate(step))})
+        if step % 5 == 0:
+            figures = {"val_loss": 6.0 - step / 5, "val_bleu": bleu[step // 5 - 1], "val_chrf": 50.0 - step}
+            lines.append(said | figures | more)
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 21, "train_l'
+    (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
+    (folder / "resolved.yaml").write_text(RECIPE.format(task=task, metric=metric), encoding="utf-8")
+    return folder
+
+
+def zoo(*arguments, code: int = 0):
+    """(standard output, standard error)."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were drawn, which are not written."""
+    figures = []
+    monkeypatch.setattr(visualize, "_write", lambda figure, out: figures.append(figure))
+    return figures
+
+
+def lines_of(place) -> list[tuple[list[float], list[float]]]:
+    """x and y of each curve; rings have one point."""
+    found = [(list(map(float, line.get_xdata())), list(map(float, line.get_ydata()))) for line in place.lines]
+    return [line for line in found if len(line[0]) > 1]
+
+
+def rings(place) -> list[tuple[float, float]]:
+    return [
+        (float(x.get_xdata()[0]), float(x.get_ydata()[0])) for x in place.lines if len(x.get_xdata()) == 1
+    ]
+
+
+def labels(figure) -> list[str]:
+    return [place.get_ylabel().replace("\n", " ") for place in figure.axes]
+
+
+# --- what is drawn ---
+
+
+def test_one_run(drawn, tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    assert zoo("plot", run)[0] == f"{run}/curves.png\n"
+    (figure,) = drawn
+    assert labels(figure) == ["loss", "validation bleu", "learning rate"]
+    loss, bleu, rate = figure.axes
+    training, validation = lines_of(loss)
+    assert training == (list(range(1, 21)), [5.0 - step / 5 for step in range(1, 21)])
+    assert validation == ([5, 10, 15, 20], [6.0 - step / 5 for step in (5, 10, 15, 20)])
+    ((x, y),) = lines_of(bleu)
+    assert x == [5, 10, 15, 20] and y[0] == 10.0 and math.isnan(y[1]) and y[2:] == [30.0, 20.0]
+    assert rings(bleu) == [(15, 30.0)] and not rings(loss)
+    assert [text.get_text() for text in bleu.texts] == ["30"]
+    assert lines_of(rate)[0][1] == list(range(1, 21))
+    assert rate.get_xlabel() == "step"
+    assert figure.get_suptitle() == "run"
+
+
+@pytest.mark.parametrize(("axis", "ends"), [("step", 20.0), ("tokens", 2000.0), ("minutes", 2.0)])
+def test_along_what(drawn, tmp_path, axis, ends) -> None:
+    zoo("plot", write_run(tmp_path / "run"), "--x", axis)
+    assert [x[-1] for x, _ in lines_of(drawn[0].axes[0])] == [ends, ends]
+    assert drawn[0].axes[-1].get_xlabel() == axis
+
+
+def test_lines_that_do_not_say_where_they_stand_are_put_between_those_that_do(tmp_path) -> None:
+    lines = [
+        {"step": 10, "tokens": 1000, "train_loss": 3.0},
+        {"step": 15, "val_loss": 3.0},
+        {"step": 20, "tokens": 3000, "train_loss": 2.0},
+        {"step": 25, "val_loss": 2.0},
+    ]
+    run = curves.Curves("run", lines, tmp_path / "metrics.jsonl")
+    assert run.curve("val_loss", "tokens") == ([2000.0, 3000.0], [3.0, 2.0])
+    with pytest.raises(UserError, match="has no 'seconds', so that minutes are not known: use --x step"):
+        run.curve("val_loss", "minutes")
+
+
+def test_several_runs(drawn, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, best in (("a/tiny", 40.0), ("b/tiny", 41.0), ("b/small", 20.0)):
+        write_run(tmp_path / "runs" / name, [10.0, best, 30.0, 15.0])
+    # By folder, and by the recipe's name; one of them twice.
+    assert zoo("plot", "runs/a/tiny", "b/tiny", "runs/b/small", "b/tiny")[0] == "curves.png\n"
+    (figure,) = drawn
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a/tiny", "b/tiny", "small"]
+    colours = [handle.get_color() for handle in figure.legends[0].legend_handles]
+    assert len(set(colours)) == 3
+    bleu = figure.axes[1]
+    # The values of the bests stand at the edge, in the order of their heights, each in its run's colour.
+    shown = sorted((text.get_position()[1], text.get_text(), text.get_color()) for text in bleu.texts)
+    assert [(value, colour) for _, value, colour in shown] == [
+        ("30", colours[2]),
+        ("40", colours[0]),
+        ("41", colours[1]),
+    ]
+    heights = [height for height, *_ in shown]
+    assert heights[2] - heights[1] > 0.07 and heights[2] <= 1.0
+    assert sorted(rings(bleu)) == [(10, 40.0), (10, 41.0), (15, 30.0)]
+    assert {line.get_color() for line in figure.axes[2].lines} == {visualize.GREY}, "all rates are the same"
+
+
+def test_runs_with_other_figures_have_a_panel_each(drawn, tmp_path) -> None:
+    one = write_run(tmp_path / "one")
+    two = write_run(tmp_path / "two", metric="chrf")
+    three = write_run(tmp_path / "three", task="language_modeling", rate=lambda step: 0.001)
+    zoo("plot", one, two, three)
+    assert labels(drawn[0]) == ["loss", "validation bleu", "validation chrf", "learning rate"]
+    assert len(rings(drawn[0].axes[0])) == 3, "a language model's best is that of the loss"
+    zoo("plot", three, "--metric", "chrf")
+    assert labels(drawn[1]) == ["loss", "validation chrf"], "a constant rate is no curve"
+
+
+def test_low_is_good_where_it_is(drawn, tmp_path) -> None:
+    run = write_run(tmp_path / "run", val_repetition_rate=4.0)
+    zoo("plot", run, "--metric", "repetition_rate", "--metric", "loss")
+    assert rings(drawn[0].axes[1]) == [(5, 4.0)] and rings(drawn[0].axes[0]) == [(20, 2.0)]
+
+
+def test_a_logarithmic_loss_leaves_out_what_has_no_place_there(drawn, tmp_path) -> None:
+    run = write_run(tmp_path / "run", val_loss=0.0)
+    zoo("plot", run, "--log")
+    loss = drawn[0].axes[0]
+    assert loss.get_yscale() == "log" and all(math.isnan(y) for y in lines_of(loss)[1][1])
+
+
+def test_a_run_before_its_first_validation(drawn, tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "metrics.jsonl").write_text('{"step": 1, "train_loss": NaN}\n{"step": 2, "train_loss": 4.0}\n')
+    zoo("plot", run)
+    assert labels(drawn[0]) == ["loss"] and len(drawn[0].axes[0].lines) == 2
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_the_picture_is_a_file(tmp_path, ending) -> None:
+    magic = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending]
+    out, err = zoo("plot", write_run(tmp_path / "跑"), "--out", tmp_path / "new" / f"picture.{ending}")
+    assert out == f"{tmp_path}/new/picture.{ending}\n" and err == ""
+    picture = Path(out.strip()).read_bytes()
+    assert picture.startswith(magic)
+    if ending == "png":
+        assert int.from_bytes(picture[16:20], "big") == 1200, "pixels wide"
+
+
+def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, monkeypatch) -> None:
+    import matplotlib
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.ttLib.tables._g_l_y_f import Glyph
+    from matplotlib import font_manager
+
+    font = FontBuilder(1000)
+    font.setupGlyphOrder([".notdef", "run"])
+    font.setupCharacterMap({ord("跑"): "run"})
+    font.setupGlyf({".notdef": Glyph(), "run": Glyph()})
+    font.setupHorizontalMetrics({".notdef": (500, 0), "run": (1000, 0)})
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable({"familyName": "Zoo Test", "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(tmp_path / "test.ttf")
+    there = [x for x in font_manager.fontManager.ttflist if x.name == "DejaVu Sans"]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", there)
+    assert visualize._fonts(matplotlib, "run 跑") == ["DejaVu Sans"]
+    font_manager.fontManager.addfont(tmp_path / "test.ttf")
+    assert visualize._fonts(matplotlib, "run") == ["DejaVu Sans"]
+    assert visualize._fonts(matplotlib, "run 跑") == ["DejaVu Sans", "Zoo Test"]
+
+
+# --- mistakes ---
+
+
+def test_mistakes_are_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = write_run(tmp_path / "run")
+
+    def says(text: str, *arguments) -> None:
+        out, err = zoo("plot", *arguments, code=2)
+        assert out == "" and text in err and err.count("\n") == 1, err
+
+    says("no saved model is called 'nowhere'", "nowhere")
+    says("--metric belu: these runs have loss, bleu, chrf, did you mean 'bleu'?", run, "--metric", "belu")
+    says("--out picture.gif: give a name that ends in .png, .svg, .pdf", run, "--out", "picture.gif")
+    says("run/metrics.jsonl/x.png: cannot be written", run, "--out", run / "metrics.jsonl" / "x.png")
+    says("has no metrics.jsonl: give the folder of a run", "dates-multi-lstm-tiny")
+    log = run / "metrics.jsonl"
+    for nothing in ("", '{"step": 1, "tr'):
+        log.write_text(nothing)
+        says(f"{log}: holds nothing yet", run)
+    for damage in ('{"step": 2, "tra', "5", "{}", "\x00\x00"):
+        log.write_text(f'{{"step": 1, "train_loss": 3.0}}\n{damage}\n{{"step": 3, "train_loss": 3.0}}\n')
+        says(f"{log}:2: damaged: remove this line", run)
+
+
+def test_without_matplotlib(tmp_path, monkeypatch) -> None:
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    run = write_run(tmp_path / "run")
+    monkeypatch.setattr(builtins, "__import__", without)
+    _, err = zoo("plot", run, code=2)
+    assert err == "matplotlib is not installed: pip install 'sequence-zoo[plot]'\n"
+
+
+def test_no_tensorflow_and_no_chatter(tmp_path) -> None:
+    program = """
+import sys
+from zoo.cli import main
+try:
+    main(sys.argv[1:], prog_name="zoo")
+except SystemExit as end:
+    assert not end.code
+assert not {"tensorflow", "keras", "jax"} & set(sys.modules)
+"""
+    command = [sys.executable, "-c", program, "plot", str(write_run(tmp_path / "跑")), "--x", "minutes"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/跑/curves.png\n", "")
