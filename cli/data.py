@@ -10,14 +10,12 @@ import click
 import numpy as np
 from zoo.cli import options, output
 
-from zoo.config.data import Generated
 from zoo.config.tasks import STREAMS
 from zoo.data.datasets import Dataset, Split, answers, load_dataset
+from zoo.data.warnings import data_warnings, side_of, sides_of, unknown_rate
 from zoo.data.words import split_words
 
 BINS = 8  # of a histogram, up to data.max_length
-UNKNOWN_LIMIT, SAME_LIMIT = 0.01, 0.05
-UNK = 1
 
 
 @click.command()
@@ -56,20 +54,11 @@ def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
         for name, split in dataset.splits().items()
     }
     batches = make_batches(recipe, encoded["train"], True, tokenizer)
-    sides = ("source", "target") if task == "translation" else ("source",)
-    rates = {name: {side: _unknown(part, side) for side in sides} for name, part in encoded.items()}
+    sides = sides_of(task)
     rows = len(dataset.train)
     streams = task in STREAMS
     same = sum(source == target for source, target in dataset.train) / rows if len(sides) == 2 else None
     too_long = None if streams else batches.too_long / rows
-    warnings = [*dataset.report.warnings, *_unknown_warnings(task, rates)]
-    if same is not None and same > SAME_LIMIT and not _meant(recipe.data):
-        warnings.append(f"{same:.1%} of the training rows have the same text on both sides: is that meant?")
-    if too_long is not None and too_long > 0.05:
-        warnings.append(
-            f"{too_long:.1%} of the training rows have more tokens "
-            f"than data.max_length ({limit}) and are left out: raise it, or use longer pieces"
-        )
     return {
         "dataset": recipe.data.name,
         "task": task,
@@ -78,12 +67,12 @@ def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
         "splits": [
             {"split": name, "rows": len(split)}
             # The begin mark of a stream is no token of its text.
-            | {f"{side}_tokens": len(_rows(encoded[name], side).ids) - streams for side in sides}
+            | {f"{side}_tokens": len(side_of(encoded[name], side).ids) - streams for side in sides}
             for name, split in dataset.splits().items()
         ],
         "report": dataset.report.counts,
         "tokenizer": {"name": recipe.tokenizer.name, "vocabulary_size": tokenizer.vocabulary_size},
-        "unknown_rate": rates["val"],
+        "unknown_rate": {side: unknown_rate(encoded["val"], side) for side in sides},
         "same_rate": same,
         "over_max_length": too_long,
         "batches": len(batches),
@@ -93,40 +82,12 @@ def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
         "lengths": {}
         if streams
         else {
-            side: histogram(_rows(encoded["train"], side).lengths + (task != "tagging"), limit)
+            side: histogram(side_of(encoded["train"], side).lengths + (task != "tagging"), limit)
             for side in sides
         },
         "samples": SAMPLES[task](dataset.train, tokenizer, samples),
-        "warnings": warnings,
+        "warnings": data_warnings(recipe, dataset, encoded, tokenizer, batches.too_long),
     }
-
-
-def _rows(encoded, side: str):
-    return encoded.sources if side == "source" else encoded.targets
-
-
-def _unknown(encoded, side: str) -> float:
-    """Share of <unk> among the tokens of a side."""
-    ids = _rows(encoded, side).ids
-    return float((ids == UNK).mean()) if len(ids) else 0.0
-
-
-def _unknown_warnings(task: str, rates: dict[str, dict[str, float]]) -> list[str]:
-    """A word that no training text leaves unknown is <unk> for the first time when it matters."""
-    warnings = []
-    for side, rate in rates["val"].items():
-        if rate <= UNKNOWN_LIMIT:
-            continue
-        said = f"{rate:.1%} of the {side} tokens of val are unknown to the tokenizer"
-        if rates["train"][side] == 0:
-            remedy = "lower tokenizer.vocabulary_size, so that rare words are <unk> there too"
-            said += f", but none of train, so that the model never learns what <unk> means: {remedy}"
-        elif task == "tagging":
-            continue  # words that are not known are ordinary there; characters tell their tags
-        else:
-            said += ": raise tokenizer.vocabulary_size"
-        warnings.append(said + ("" if task == "tagging" else ", or use sentencepiece with byte_fallback"))
-    return warnings
 
 
 def _label_counts(task: str, split: Split) -> dict[str, int]:
@@ -176,11 +137,6 @@ SAMPLES = {
     "language_modeling": _lines,
     "masked_language_modeling": _lines,
 }
-
-
-def _meant(data) -> bool:
-    """Whether equal sides belong to the task; a generated ISO date is its own answer, too."""
-    return isinstance(data, Generated) or getattr(data, "target", None) == "copy"
 
 
 def histogram(lengths: np.ndarray, limit: int) -> list[dict[str, int | None]]:

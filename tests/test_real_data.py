@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from zoo.hub import find_recipe
+from zoo.hub import find_recipe, recipe_names
+from zoo.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -53,3 +54,23 @@ def test_sst2_in_500_steps(tmp_path) -> None:
         find_recipe("classification/sst2-en-lstm-tiny"), tmp_path / "run", *overrides, "train.xla=false"
     )
     assert outcome.progress.best >= 72.0  # measured 78.7
+
+
+def by_what_is_read() -> list[str]:
+    """Of all recipes that read the same in the same way, one."""
+    recipes = {name: load_recipe(name).recipe for name in recipe_names()}
+    return list({repr((r.task, r.data, r.tokenizer)): name for name, r in recipes.items()}.values())
+
+
+@pytest.mark.parametrize("name", by_what_is_read())
+def test_the_data_of_our_own_recipes_is_no_reason_to_warn(name) -> None:
+    recipe = load_recipe(name).recipe
+    if recipe.data.name not in ("dates", "numbers"):
+        needs("multi30k" if recipe.data.name == "english" else recipe.data.name)
+    if recipe.tokenizer.name == "pretrained":
+        pytest.skip("its tokenizer comes with another run")
+    from zoo.cli.data import describe
+
+    from zoo.data.datasets import load_dataset
+
+    assert describe(recipe, load_dataset(recipe), 0)["warnings"] == []

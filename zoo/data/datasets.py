@@ -54,12 +54,11 @@ class Report:
             row[split] = row.get(split, 0) + number
 
     def lines(self) -> list[str]:
-        """The counts as `what: train 3, val 1`, then the warnings."""
-        texts = [
+        """The counts as `what: train 3, val 1`."""
+        return [
             f"{what}: " + ", ".join(f"{split} {row[split]:,}" for split in SPLITS if split in row)
             for what, row in self.counts.items()
         ]
-        return texts + [f"warning: {text}" for text in self.warnings]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ from zoo.data.encoded import encode_split, fingerprint
 from zoo.data.pipeline import make_batches
 from zoo.data.tokenizers import Tokenizer
 from zoo.data.vocabulary import hides_phrases, make_tokenizer
+from zoo.data.warnings import data_warnings
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
 from zoo.training.checkpoint import save_weights
@@ -34,6 +36,7 @@ from zoo.training.progress import Diverged, Outcome, Progress
 from zoo.training.reporter import Reporter
 from zoo.training.run_folder import RunFolder
 from zoo.training.signals import Stopped, StopSignals
+from zoo.training.warnings import Warnings
 
 
 def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console | None = None) -> Outcome:
@@ -45,15 +48,24 @@ def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console
     console = console or Console(stderr=True)
     with StopSignals() as signals, folder.lock():
         resumed = folder.begin(loaded, fresh)
-        return Trainer(loaded.recipe, folder, console, resumed, signals).run()
+        return Trainer(loaded.recipe, folder, console, resumed, signals, loaded.warnings).run()
 
 
 class Trainer:
     """One run: made ready by the constructor, then `run()`."""
 
-    def __init__(self, recipe, folder: RunFolder, console: Console, resumed: bool, signals: StopSignals):
+    def __init__(
+        self,
+        recipe,
+        folder: RunFolder,
+        console: Console,
+        resumed: bool,
+        signals: StopSignals,
+        said: Sequence[str] = (),
+    ):
         self.recipe, self.config, self.folder, self.console = recipe, recipe.train, folder, console
         self.signals = signals
+        self.warnings = Warnings(self.say, said, folder.recorded("warnings") or () if resumed else ())
         dataset = load_dataset(recipe)
         for line in dataset.report.lines():
             self.say(f"data  {line}")
@@ -68,10 +80,15 @@ class Trainer:
         self.val = dataset.val
         self.task = build_task(recipe, tokenizer, labels)
         self.begun = self._init_from(resumed)
+        encoded = {
+            name: encode_split(split, tokenizer, recipe.task, labels)
+            for name, split in (("train", dataset.train), ("val", dataset.val))
+        }
         self.batches, self.val_batches = (
-            make_batches(recipe, encode_split(split, tokenizer, recipe.task, labels), training, tokenizer)
-            for split, training in ((dataset.train, True), (dataset.val, False))
+            make_batches(recipe, encoded[name], name == "train", tokenizer) for name in ("train", "val")
         )
+        for text in data_warnings(recipe, dataset, encoded, tokenizer, self.batches.too_long):
+            self.warnings.add(text)
         if self.batches.too_long:
             self.say(f"data  left out, longer than data.max_length: train {self.batches.too_long:,}")
         self.optimizer = make_optimizer(self.config)
@@ -174,6 +191,8 @@ class Trainer:
         self._log(**{f"val_{name}": figure for name, figure in figures.items()})
         self.reporter.scalars(step, **{f"val/{name}": figure for name, figure in figures.items()})
         self._samples(shown)
+        if self.warnings.of_validation(figures, self.val.targets, step, self.config.steps):
+            files.write_json(self.folder.env, self.env)
         self.reporter.restart_clock()
 
     def _out_of_patience(self) -> bool:
@@ -244,7 +263,7 @@ class Trainer:
     def _init_from(self, resumed: bool) -> dict | None:
         """With which weights of another run this one began; one that goes on has them in its state."""
         if resumed or not self.config.init_from:
-            return self.folder.begun() if resumed else None
+            return self.folder.recorded("init_from") if resumed else None
         found = init_from(self.task, self.config.init_from)
         self.say(describe(found))
         return found
@@ -305,18 +324,17 @@ class Trainer:
         now, before = environment(self.devices, self.xla, self.config.deterministic), self.folder.read_env()
         for line in changes(before, now) if before else ():
             self.say(f"resume  {line}: from here on the last bits may differ")
-        files.write_json(
-            self.folder.env,
-            {
-                **now,
-                "parameters": self.task.model.count_params(),
-                "shapes": self.batches.shapes,
-                "init_from": self.begun,
-                "tokenizer": self.task.tokenizer.fingerprint,
-                "data": self.data,
-                "data_report": dataset.report.counts,
-            },
-        )
+        self.env = {
+            **now,
+            "parameters": self.task.model.count_params(),
+            "shapes": self.batches.shapes,
+            "init_from": self.begun,
+            "tokenizer": self.task.tokenizer.fingerprint,
+            "data": self.data,
+            "data_report": dataset.report.counts,
+            "warnings": self.warnings.texts,
+        }
+        files.write_json(self.folder.env, self.env)
         self.say(f"model  {self.recipe.model.name}, {self.task.model.count_params():,} parameters")
 
     def _finish(self) -> Outcome:

@@ -204,9 +204,9 @@ class RunFolder:
             return json.loads(self.env.read_text(encoding="utf-8"))
         return None
 
-    def begun(self) -> dict | None:
-        """What env.json says of the weights that the run began with."""
-        return (self.read_env() or {}).get("init_from")
+    def recorded(self, key: str):
+        """What env.json says of something, if anything."""
+        return (self.read_env() or {}).get(key)
 
     def _items(self) -> list[Path]:
         """What lies in the folder; the folder itself where it is none, so that it counts as something else."""
