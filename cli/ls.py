@@ -13,11 +13,16 @@ KINDS = ("recipes", "models", "layers", "datasets", "saved")
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", type=click.Choice([*KINDS, "runs"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(kind: str | None, as_json: bool) -> None:
-    """List recipes, models, layers, data sets or saved models; without KIND, all of them."""
-    if kind == "recipes" and output.is_terminal() and not as_json:
+    """List recipes, models, layers, data sets or saved models; without KIND, all of them.
+
+    `zoo ls runs` lists your own runs under runs/, the newest first: how far they are, the best figure, minutes.
+    """
+    if kind == "runs":
+        _runs(as_json)
+    elif kind == "recipes" and output.is_terminal() and not as_json:
         _recipes_by_task()
     elif kind:
         output.table(rows(kind), ("name", "description"), as_json)
@@ -33,6 +38,15 @@ def command(kind: str | None, as_json: bool) -> None:
     else:
         everything = [{"kind": kind, **row} for kind in KINDS for row in rows(kind)]
         output.table(everything, ("name", "kind", "description"))
+
+
+def _runs(as_json: bool) -> None:
+    from zoo.runs import COLUMNS, runs_in
+
+    found = runs_in(Path("runs"))
+    output.table(found, COLUMNS, as_json, title="runs")
+    if not found and not as_json:
+        click.echo("no runs under runs/ here; `zoo train RECIPE` makes one", err=True)
 
 
 def _recipes_by_task() -> None:

@@ -43,6 +43,7 @@ def zoo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         ("--version",),
         ("ls",),
         ("ls", "layers", "--json"),
+        ("ls", "runs"),
         ("show", DATES),
         ("show", DATES, "--resolved"),
         ("cp", DATES, "mine.yaml"),

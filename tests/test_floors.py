@@ -23,6 +23,7 @@ FLOORS = {
         "zoo.yaml_strict",
         "zoo.hub",
         "zoo.curves",
+        "zoo.runs",
         "zoo.visualize",
         "zoo.cache",
         "zoo.runtime",

@@ -39,6 +39,11 @@ def read_metrics(path: Path) -> list[Line]:
     return lines
 
 
+def number(value: Any) -> float:
+    """A figure; what is none, such as null, is nan."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
 @dataclass(frozen=True)
 class Curves:
     """What a run logged."""
@@ -49,8 +54,8 @@ class Curves:
 
     def curve(self, figure: str, axis: str = "step") -> tuple[list[float], list[float]]:
         """Places and values of a figure, such as `train_loss` or `val_bleu`; nothing where it was not logged."""
-        known = [line for line in self.lines if isinstance(line.get(figure), int | float)]
-        return [self._place(line, axis) for line in known], [float(line[figure]) for line in known]
+        known = [line for line in self.lines if figure in line]
+        return [self._place(line, axis) for line in known], [number(line[figure]) for line in known]
 
     def metrics(self) -> list[str]:
         """The figures of its validations, as recipes call them."""

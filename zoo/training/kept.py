@@ -7,7 +7,7 @@ from functools import cmp_to_key
 from pathlib import Path
 
 from zoo.config.metrics import METRICS, is_better
-from zoo.curves import Line, read_metrics
+from zoo.curves import Line, number, read_metrics
 from zoo.errors import UserError
 from zoo.recipe import load_recipe
 from zoo.training.run_folder import RunFolder
@@ -43,7 +43,7 @@ def choose(run: RunFolder, last: int | None, best: int | None) -> list[int]:
     if not best:
         return steps[-wanted:]
     metric, figures = metric_of(run), validations(run)
-    value = {step: figures[step].get(f"val_{metric}", float("nan")) for step in steps}
+    value = {step: number(figures[step].get(f"val_{metric}")) for step in steps}
     # Of equal ones the newer: sorting is stable.
     order = cmp_to_key(
         lambda a, b: is_better(metric, value[b], value[a]) - is_better(metric, value[a], value[b])
