@@ -84,8 +84,19 @@ def test_metrics_samples_and_tensorboard(dates) -> None:
 
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     assert set(events.Tags()["tensors"]) >= {"train_loss", "learning_rate", "tokens_per_second", "val/loss"}
-    written = [float(tensor_util.make_ndarray(e.tensor_proto)) for e in events.Tensors("train_loss")]
-    assert written == pytest.approx([line["train_loss"] for line in training])
+
+    def shown(name: str) -> list:
+        return [(e.step, tensor_util.make_ndarray(e.tensor_proto).item()) for e in events.Tensors(name)]
+
+    for name, logged in (("train_loss", training), ("learning_rate", training), ("val/bleu", validation)):
+        figure = name.replace("/", "_")
+        assert shown(name) == [(line["step"], pytest.approx(line[figure])) for line in logged], name
+    for figure in (key for key in validation[0] if key.startswith("val_")):
+        assert len(shown(figure.replace("val_", "val/"))) == 2
+    assert events.SummaryMetadata("samples").plugin_data.plugin_name == "text"
+    for step, text in shown("samples"):
+        kept = (run / "samples" / f"step-{step:06d}.txt").read_text(encoding="utf-8")
+        assert text.decode() == "".join(f"    {line}\n" for line in kept.splitlines()).removesuffix("\n")
 
     for step in (5, 10):
         sample = (run / "samples" / f"step-{step:06d}.txt").read_text(encoding="utf-8")

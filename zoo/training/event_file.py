@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_SCALAR, DATA_CLASS_TENSOR, SummaryMetadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -20,6 +22,9 @@ from zoo import files
 
 SCALAR = SummaryMetadata(
     plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"), data_class=DATA_CLASS_SCALAR
+)
+TEXT = SummaryMetadata(
+    plugin_data=SummaryMetadata.PluginData(plugin_name="text"), data_class=DATA_CLASS_TENSOR
 )
 
 
@@ -47,6 +52,13 @@ class EventFile:
             event.summary.value.add(
                 tag=name, tensor=make_tensor_proto(float(value), "float32"), metadata=SCALAR
             )
+        self._add(event)
+
+    def text(self, step: int, name: str, lines: Sequence[str]) -> None:
+        """Lines of a step, shown as they are."""
+        event = Event(step=step)
+        block = "\n".join(f"    {line}" for text in lines for line in text.split("\n"))  # Markdown's for code
+        event.summary.value.add(tag=name, tensor=make_tensor_proto(block.encode(), np.object_), metadata=TEXT)
         self._add(event)
 
     def _add(self, event: Event) -> None:

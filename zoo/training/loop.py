@@ -199,9 +199,8 @@ class Trainer:
         return bool(self.config.patience) and self.progress.worse_in_a_row >= self.config.patience
 
     def _samples(self, lines: list[str]) -> None:
-        """Some validation texts with their answers, on the screen and in samples/."""
-        for line in lines:
-            self.reporter.line(line)
+        """Some validation texts with their answers, on the screen, for TensorBoard and in samples/."""
+        self.reporter.samples(self.progress.step, lines)
         files.write(self.folder.samples / f"step-{self.progress.step:06d}.txt", "\n".join(lines) + "\n")
 
     def _save(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -69,6 +70,13 @@ class Reporter:
     def scalars(self, step: int, **figures: float) -> None:
         """Figures for TensorBoard."""
         self.events.scalars(step, **{name: value for name, value in figures.items() if math.isfinite(value)})
+
+    def samples(self, step: int, lines: Sequence[str]) -> None:
+        """Questions and answers of a validation, on the screen and for TensorBoard."""
+        for line in lines:
+            self.line(line)
+        if lines:
+            self.events.text(step, "samples", lines)
 
     def line(self, text: str) -> None:
         """One line above the bar."""
