@@ -39,6 +39,15 @@ def test_padding_changes_nothing_and_steps_give_the_whole(cell, attention, input
     decodes_as_it_trains(made)
 
 
+@pytest.mark.parametrize("attention", ["none", "bahdanau", "luong_general", "luong_concat"])
+def test_the_encoder_may_have_another_width(attention):
+    made = small(attention=attention, encoder_units=12)
+    memory = made.make().build_from_ids().encode(made.inputs()["encoder_token_ids"])
+    assert memory["context" if attention == "none" else "states"].shape[-1] == 12
+    ignores_padding(made)
+    decodes_as_it_trains(made)
+
+
 @pytest.mark.parametrize(("cell", "attention", "input_feeding"), CHOICES)
 def test_alignments(cell, attention, input_feeding):
     made = small(cell, attention, input_feeding)

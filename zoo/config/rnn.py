@@ -77,4 +77,6 @@ class RNNSeq2Seq(Recurrent):
     input_feeding: bool = False
     """Whether the next step also sees the last step's attentional vector (luong_* only)."""
     num_encoder_layers: PositiveInt = 1
-    """Bidirectional layers of the encoder; each direction has half of `units`."""
+    """Bidirectional layers of the encoder."""
+    encoder_units: PositiveInt | None = None
+    """Width of the encoder's states, half of it in each direction; null: `units`."""

@@ -275,8 +275,22 @@ ERRORS = [
     ),
     Rule(
         "model.units",
-        lambda r: isinstance(r.model, RNNSeq2Seq) and r.model.units % 2,
+        lambda r: isinstance(r.model, RNNSeq2Seq) and not r.model.encoder_units and r.model.units % 2,
         "{r.model.units} is odd, but each direction of the encoder has half of it: use an even number",
+    ),
+    Rule(
+        "model.encoder_units",
+        lambda r: isinstance(r.model, RNNSeq2Seq) and (r.model.encoder_units or 0) % 2,
+        "{r.model.encoder_units} is odd, but each direction has half of it: use an even number",
+    ),
+    Rule(
+        "model.encoder_units",
+        lambda r: (
+            isinstance(r.model, RNNSeq2Seq)
+            and r.model.attention == "luong_dot"
+            and r.model.encoder_units not in (None, r.model.units)
+        ),
+        "luong_dot compares states of one width, model.units ({r.model.units}): leave it out, or use luong_general",
     ),
     Rule(
         "model.input_feeding",

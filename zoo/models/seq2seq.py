@@ -8,6 +8,7 @@ from keras import ops
 from zoo.errors import UserError
 from zoo.layers.attention_decoder import AttentionDecoder
 from zoo.layers.bidirectional import Bidirectional
+from zoo.layers.dropout import Dropout
 from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import padding_mask
 from zoo.layers.rnn import recurrent_layer
@@ -27,8 +28,8 @@ class RNNSeq2Seq(Seq2Seq):
 
     Args:
         vocabulary_size: V.
-        cell, attention, input_feeding, embedding_dim, units, num_encoder_layers, dropout,
-            recurrent_dropout, rnn_kernel: as in `zoo.config.rnn.RNNSeq2Seq`, where they are described.
+        cell, attention, input_feeding, embedding_dim, units, num_encoder_layers, encoder_units,
+            dropout, recurrent_dropout, rnn_kernel: as in `zoo.config.rnn.RNNSeq2Seq`, where they are described.
 
     Call arguments:
         inputs: {"encoder_token_ids": (B, S) int, "decoder_token_ids": (B, T) int}.
@@ -48,8 +49,8 @@ class RNNSeq2Seq(Seq2Seq):
     Example:
         >>> import numpy as np
         >>> model = RNNSeq2Seq(vocabulary_size=10, cell="lstm", attention="bahdanau", input_feeding=False,
-        ...     embedding_dim=4, units=6, num_encoder_layers=1, dropout=0.0, recurrent_dropout=0.0,
-        ...     rnn_kernel="auto")
+        ...     embedding_dim=4, units=6, num_encoder_layers=1, encoder_units=None, dropout=0.0,
+        ...     recurrent_dropout=0.0, rnn_kernel="auto")
         >>> ids = np.array([[4, 5, 3, 0]])
         >>> inputs = {"encoder_token_ids": ids, "decoder_token_ids": ids[:, :3]}
         >>> model(inputs).shape, model.alignments(inputs).shape
@@ -69,6 +70,7 @@ class RNNSeq2Seq(Seq2Seq):
         embedding_dim: int,
         units: int,
         num_encoder_layers: int,
+        encoder_units: int | None,
         dropout: float,
         recurrent_dropout: float,
         rnn_kernel: str,
@@ -82,17 +84,19 @@ class RNNSeq2Seq(Seq2Seq):
             embedding_dim=embedding_dim,
             units=units,
             num_encoder_layers=num_encoder_layers,
+            encoder_units=encoder_units,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             rnn_kernel=rnn_kernel,
             **kwargs,
         )
+        self.units, self.memory_width = units, encoder_units or units
         dtype, same = self.dtype_policy, {"recurrent_dropout": recurrent_dropout}
         self.embedding = TiedEmbedding(vocabulary_size, embedding_dim, name="embedding", dtype=dtype)
         self.encoder = [
             Bidirectional(
                 recurrent_layer(
-                    cell, units // 2, rnn_kernel, f"{cell}_{i}", dtype, return_state=True, **same
+                    cell, self.memory_width // 2, rnn_kernel, f"{cell}_{i}", dtype, return_state=True, **same
                 ),
                 name=f"encoder_{i}",
                 dtype=dtype,
@@ -114,27 +118,26 @@ class RNNSeq2Seq(Seq2Seq):
             len(self.first_states) * units, activation="tanh", name="bridge", dtype=dtype
         )
         self.readout = keras.layers.Dense(embedding_dim, activation="tanh", name="readout", dtype=dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
-        self.units = units
+        self.dropout = Dropout(dropout, dtype=dtype)
 
     def build(self, input_shape):
-        embedding_dim, units = self.embedding.hidden_dim, self.units
+        embedding_dim, memory_width = self.embedding.hidden_dim, self.memory_width
         self.embedding.build()
         width = embedding_dim
         for layer in self.encoder:
             layer.build((None, None, width))
-            width = units
-        self.bridge.build((None, units))
+            width = memory_width
+        self.bridge.build((None, memory_width))
         if self.attends:
-            shapes = (None, None, embedding_dim), (None, None, units)
+            shapes = (None, None, embedding_dim), (None, None, memory_width)
             self.decoder.build(*shapes)
             width = self.decoder.compute_output_shape(*shapes)[-1]
         else:
-            self.decoder.build((None, None, embedding_dim + units))
-            width = 2 * units
+            self.decoder.build((None, None, embedding_dim + memory_width))
+            width = self.units + memory_width
         self.readout.build((None, None, width + embedding_dim))
 
-    def call(self, inputs, training=None):
+    def before_logits(self, inputs, training=None):
         memory = self.encode(inputs["encoder_token_ids"], training=training)
         embedded = self.dropout(self.embedding(inputs["decoder_token_ids"]), training=training)
         first = [memory[name] for name in self.first_states]
@@ -146,7 +149,10 @@ class RNNSeq2Seq(Seq2Seq):
             context = ops.expand_dims(memory["context"], 1) + ops.zeros_like(embedded[..., :1])  # (B, T, M)
             said = self.decoder(_join(embedded, context), initial_state=first, training=training)
             said = _join(said, context)
-        return self._logits(said, embedded, training)
+        return self._readout(said, embedded, training)
+
+    def output_matrix(self):
+        return self.embedding.embeddings, self.embedding.bias
 
     def alignments(self, inputs):
         """How much each target token looked at each source token: (B, T, S); rows of padding mean nothing."""
@@ -191,10 +197,11 @@ class RNNSeq2Seq(Seq2Seq):
             projected = self.decoder.cell.project(_join(embedded, memory["context"]))
             said, states = self.decoder.cell.step(projected, states)
             said = _join(said, memory["context"])
-        return self._logits(said, embedded, training=False), dict(zip(self.state_names, states, strict=True))
+        logits = self.logits(self._readout(said, embedded))
+        return logits, dict(zip(self.state_names, states, strict=True))
 
-    def _logits(self, said, embedded, training):
-        return self.embedding.logits(self.dropout(self.readout(_join(said, embedded)), training=training))
+    def _readout(self, said, embedded, training=False):
+        return self.dropout(self.readout(_join(said, embedded)), training=training)
 
 
 def _join(*parts):
