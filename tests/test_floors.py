@@ -35,6 +35,7 @@ FLOORS = {
         "zoo.layers",
         "zoo.decoding",
         "zoo.training.losses",
+        "zoo.training.vocabulary_loss",
         "zoo.training.optim",
         "zoo.compile",
         "zoo.data.tokenizers_graph",

@@ -125,8 +125,9 @@ def test_both_steps_know_no_task() -> None:
     from zoo.training.step_tensorflow import TensorFlowStep
 
     class Squares:
-        def total(self, labels, outputs, smoothing=True):
-            difference = keras.ops.sum(keras.ops.square(outputs)) * (2.0 if smoothing else 1.0)
+        def of(self, model, inputs, labels, training):
+            outputs = model(inputs, training=training)
+            difference = keras.ops.sum(keras.ops.square(outputs)) * (2.0 if training else 1.0)
             return difference, keras.ops.cast(keras.ops.size(labels), "float32")
 
     class Model(keras.Model):

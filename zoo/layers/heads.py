@@ -8,6 +8,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.normalization import LayerNormalization
 from zoo.layers.pooling import MaskedPooling
 from zoo.layers.portable import float32
@@ -116,8 +117,13 @@ class MaskedLMHead(keras.layers.Layer):
         )
 
     def call(self, inputs, embeddings):
-        x = self.norm(self.dense(inputs))
-        return output_scores(x, ops.transpose(ops.convert_to_tensor(embeddings)), self.bias)
+        return output_scores(
+            self.transform(inputs), ops.transpose(ops.convert_to_tensor(embeddings)), self.bias
+        )
+
+    def transform(self, inputs):
+        """The layer before the scores: (..., D)."""
+        return self.norm(self.dense(inputs))
 
     def compute_output_shape(self, inputs_shape, embeddings_shape=None):
         return (*inputs_shape[:-1], self.vocabulary_size)
@@ -162,7 +168,7 @@ class ClassifierHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_classes, self.pooling, self.dropout = num_classes, pooling, dropout
         self.pooling_layer = MaskedPooling(pooling, dtype=self.dtype_policy)
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype="float32")
+        self.dropout_layer = Dropout(dropout, dtype="float32")
 
     def build(self, inputs_shape, padding_mask_shape=None):
         add_output_weights(self, inputs_shape[-1], self.num_classes)
@@ -209,7 +215,7 @@ class TaggerHead(keras.layers.Layer):
     def __init__(self, num_classes: int, dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.num_classes, self.dropout = num_classes, dropout
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, inputs_shape):
         add_output_weights(self, inputs_shape[-1], self.num_classes)

@@ -22,7 +22,9 @@ logits one at a time; the search knows no other difference between the models:
 from __future__ import annotations
 
 import keras
+from keras import ops
 
+from zoo.layers.heads import output_scores
 from zoo.training.losses import MaskedCrossEntropy
 
 
@@ -50,6 +52,29 @@ class ZooModel(keras.Model):
         return MaskedCrossEntropy(label_smoothing)
 
 
+class VocabularyModel(ZooModel):
+    """Its outputs are scores of all tokens of a vocabulary; takes the keyword `vocabulary_size`.
+
+    The last product, `logits = x E^T + b`, is by far the largest of a model. Of a model that has it apart from the
+    rest the loss can be known without holding all logits of a batch (zoo/training/vocabulary_loss.py):
+
+    - `before_logits(inputs, training) -> x`: (..., D), what the output layer reads.
+    - `output_matrix() -> E, b`: (V, D) and (V,).
+    """
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.keywords.get("vocabulary_size", 0)
+
+    def call(self, inputs, training=None):
+        return self.logits(self.before_logits(inputs, training=training))
+
+    def logits(self, x):
+        """Scores of all tokens, (..., V), float32."""
+        matrix, bias = self.output_matrix()
+        return output_scores(x, ops.transpose(ops.convert_to_tensor(matrix)), bias)
+
+
 class Classifier(ZooModel):
     """Text -> logits of the labels; takes the keyword `num_classes`."""
 
@@ -72,7 +97,7 @@ class Tagger(ZooModel):
         raise NotImplementedError
 
 
-class LanguageModel(ZooModel):
+class LanguageModel(VocabularyModel):
     """Text -> logits of the token after each; see the module for the decoding protocol.
 
     `encode` of a language model keeps the prompt itself: `{"prompt": token_ids}`, right-padded; the
@@ -94,7 +119,7 @@ class LanguageModel(ZooModel):
         raise NotImplementedError
 
 
-class MaskedLanguageModel(ZooModel):
+class MaskedLanguageModel(VocabularyModel):
     """Text with hidden tokens -> logits of the hidden ones; a text encoder that is trained without labels.
 
     K places of each text are asked for, always as many, so that the dear output layer sees no others:
@@ -115,7 +140,7 @@ class MaskedLanguageModel(ZooModel):
     input_ranks = {"token_ids": 2, "places": 2, "order": 2}
 
 
-class Seq2Seq(ZooModel):
+class Seq2Seq(VocabularyModel):
     """Text -> logits of the next target token; see the module for the decoding protocol."""
 
     task = "translation"

@@ -59,8 +59,11 @@ class Bert(MaskedLanguageModel):
         initializer = keras.initializers.RandomNormal(stddev=width**-0.5)
         self.hidden = self.add_weight(name="hidden", shape=(width,), initializer=initializer)
 
-    def call(self, inputs, training=None):
+    def before_logits(self, inputs, training=None):
         token_ids = inputs["token_ids"]
         x = embed_hidden(self.encoder, token_ids, self.hidden)
         x = self.encoder.contextualize(x, padding_mask(token_ids), training)
-        return self.head(at_places(x, inputs["places"]), self.encoder.embedding.embeddings)
+        return self.head.transform(at_places(x, inputs["places"]))
+
+    def output_matrix(self):
+        return self.encoder.embedding.embeddings, self.head.bias

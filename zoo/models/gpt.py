@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from zoo.layers.blocks import TransformerEncoderBlock
+from zoo.layers.dropout import Dropout
 from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import cache_mask, causal_mask, padding_mask, sliding_window_mask
 from zoo.layers.normalization import normalization_layer, normalize
@@ -101,7 +102,7 @@ class GPT(LanguageModel):
         )
         self.positions = added_positions(positions, max_sequence_length, dtype)
         self.position_bias = position_bias(positions, num_heads, "decoder", dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.blocks = [
             TransformerEncoderBlock(
                 num_heads=num_heads,
@@ -129,14 +130,17 @@ class GPT(LanguageModel):
             if layer is not None:
                 layer.build(shape)
 
-    def call(self, inputs, training=None):
+    def before_logits(self, inputs, training=None):
         token_ids = inputs["token_ids"]
         length, mask = ops.shape(token_ids)[1], padding_mask(token_ids)
         width = self.attention_window
         seen = causal_mask(length) if width is None else sliding_window_mask(length, width)
         x = self.dropout(self._embed(token_ids, 0), training=training)
         x = read(self.blocks, x, mask, self.position_bias, training, seen)
-        return self._logits(x, mask, training)
+        return self._final(x, mask, training)
+
+    def output_matrix(self):
+        return self.embedding.embeddings, self.embedding.bias
 
     def init_cache(self, memory, length: int):
         batch, zeros = ops.shape(memory["prompt"])[0], []
@@ -154,13 +158,11 @@ class GPT(LanguageModel):
         for block, block_cache in zip(self.blocks, cache, strict=True):
             x, block_cache = block.step(x, position, block_cache, seen, bias)
             new_cache.append(block_cache)
-        return ops.squeeze(self._logits(x), 1), new_cache
+        return ops.squeeze(self.logits(self._final(x)), 1), new_cache
 
     def _embed(self, token_ids, start):
         x = self.embedding(token_ids)
         return x if self.positions is None else self.positions(x, start=start)
 
-    def _logits(self, x, mask=None, training=False):
-        if self.norm is not None:
-            x = normalize(self.norm, x, mask, training)
-        return self.embedding.logits(x)
+    def _final(self, x, mask=None, training=False):
+        return x if self.norm is None else normalize(self.norm, x, mask, training)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from zoo.layers.bidirectional import Bidirectional
+from zoo.layers.dropout import Dropout
 from zoo.layers.masks import padding_mask
 from zoo.layers.pooling import MaskedPooling
 from zoo.layers.rnn import recurrent_layer
@@ -85,7 +86,7 @@ class RNNClassifier(Classifier):
                 layer = Bidirectional(layer, name=f"bidirectional_{i}", dtype=dtype)
             self.recurrent.append(layer)
         self.pooling = None if pooling == "last" else MaskedPooling(pooling, name="pooling")
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.head = keras.layers.Dense(num_classes, name="head", dtype="float32")
         self.width = units * (2 if bidirectional else 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.heads import LanguageModelHead
 from zoo.layers.rnn import recurrent_layer
@@ -87,7 +88,7 @@ class RNNLanguageModel(LanguageModel):
             )
             for i in range(num_layers)
         ]
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.tied = tie_embeddings
 
     def build(self, input_shape):
@@ -98,15 +99,22 @@ class RNNLanguageModel(LanguageModel):
             width = self.keywords["units"]
         (self.projection if self.tied else self.head).build((None, None, width))
 
-    def call(self, inputs, training=None):
+    def before_logits(self, inputs, training=None):
         x = self.embedding(inputs["token_ids"])
         for layer in self.recurrent:
             x = layer(self.dropout(x, training=training), training=training)
-        return self.logits(self.dropout(x, training=training))
+        return self._final(self.dropout(x, training=training))
+
+    def output_matrix(self):
+        if self.tied:
+            return self.embedding.embeddings, self.embedding.bias
+        return ops.transpose(ops.convert_to_tensor(self.head.kernel)), self.head.bias
 
     def logits(self, x):
-        """From the state of the last layer, (B, T, U) or (B, U), to a score for each token."""
-        return self.embedding.logits(self.projection(x)) if self.tied else self.head(x)
+        return super().logits(x) if self.tied else self.head(x)
+
+    def _final(self, x):
+        return self.projection(x) if self.tied else x
 
     def init_cache(self, memory, length: int):
         batch = ops.shape(memory["prompt"])[0]
@@ -117,4 +125,4 @@ class RNNLanguageModel(LanguageModel):
         for layer, states in zip(self.recurrent, cache, strict=True):
             x, states = layer.cell(x, list(states))
             new_cache.append(list(states))
-        return self.logits(x), new_cache
+        return self.logits(self._final(x)), new_cache

@@ -9,6 +9,7 @@ from zoo.errors import UserError
 from zoo.layers.bidirectional import Bidirectional
 from zoo.layers.convolution import MaskedConv1D
 from zoo.layers.crf import CRF, viterbi
+from zoo.layers.dropout import Dropout
 from zoo.layers.heads import TaggerHead
 from zoo.layers.masks import padding_mask
 from zoo.layers.pooling import MaskedPooling
@@ -102,7 +103,7 @@ class RNNTagger(Tagger):
             self.convolution = MaskedConv1D(character_dim, kernel_size=3, name="convolution", dtype=dtype)
             self.pooling = MaskedPooling("max", name="pooling", dtype=dtype)
             self.width += character_dim
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.recurrent = []
         for i in range(num_layers):
             layer = recurrent_layer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from zoo.layers.blocks import TransformerEncoderBlock
+from zoo.layers.dropout import Dropout
 from zoo.layers.masks import padding_mask
 from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.transformer_parts import added_positions, position_bias, read
@@ -72,7 +73,7 @@ class TextEncoder(keras.layers.Layer):
         )
         self.positions = added_positions(positions, max_sequence_length, dtype)
         self.position_bias = position_bias(positions, num_heads, "encoder", dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.blocks = [
             block_class(
                 num_heads=num_heads,

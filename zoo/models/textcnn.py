@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from zoo.layers.convolution import MaskedConv1D
+from zoo.layers.dropout import Dropout
 from zoo.layers.masks import padding_mask
 from zoo.layers.pooling import MaskedPooling
 from zoo.models.base import Classifier
@@ -76,13 +77,13 @@ class TextCNN(Classifier):
             name="embedding",
             dtype=dtype,
         )
-        self.embedding_dropout = keras.layers.Dropout(embedding_dropout, dtype=dtype)
+        self.embedding_dropout = Dropout(embedding_dropout, dtype=dtype)
         self.convolutions = [
             MaskedConv1D(num_filters, size, activation="relu", name=f"convolution_{i}", dtype=dtype)
             for i, size in enumerate(kernel_sizes)
         ]
         self.pooling = MaskedPooling("max", name="pooling", dtype=dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype="float32")
+        self.dropout = Dropout(dropout, dtype="float32")
         self.head = keras.layers.Dense(
             num_classes,
             kernel_constraint=keras.constraints.MaxNorm(max_norm, axis=0) if max_norm else None,

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from zoo.layers.blocks import TransformerDecoderBlock, TransformerEncoderBlock
+from zoo.layers.dropout import Dropout
 from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import causal_mask, key_mask, padding_mask
 from zoo.layers.normalization import normalization_layer, normalize
@@ -122,7 +123,7 @@ class Transformer(Seq2Seq):
         self.positions = added_positions(positions, max_sequence_length, dtype)
         self.encoder_bias = position_bias(positions, num_heads, "encoder", dtype)
         self.decoder_bias = position_bias(positions, num_heads, "decoder", dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype)
+        self.dropout = Dropout(dropout, dtype=dtype)
         self.encoder = [
             TransformerEncoderBlock(**block, name=f"encoder_{i}") for i in range(num_encoder_layers)
         ]
@@ -147,7 +148,7 @@ class Transformer(Seq2Seq):
         for layer in self.decoder:
             layer.build(shape, shape)
 
-    def call(self, inputs, training=None):
+    def before_logits(self, inputs, training=None):
         states, memory_mask = self._encoder_states(inputs["encoder_token_ids"], training)
         token_ids = inputs["decoder_token_ids"]
         length, mask = ops.shape(token_ids)[1], padding_mask(token_ids)
@@ -164,7 +165,10 @@ class Transformer(Seq2Seq):
                 padding_mask=mask,
                 training=training,
             )
-        return self.embedding.logits(self._final(1, x, mask, training))
+        return self._final(1, x, mask, training)
+
+    def output_matrix(self):
+        return self.embedding.embeddings, self.embedding.bias
 
     def encode(self, token_ids):
         states, mask = self._encoder_states(token_ids, training=False)
@@ -187,7 +191,7 @@ class Transformer(Seq2Seq):
         for block, block_cache, projected in zip(self.decoder, cache, memory["projected"], strict=True):
             x, block_cache = block.step(x, position, block_cache, projected, memory["mask"], bias)
             new_cache.append(block_cache)
-        return ops.squeeze(self.embedding.logits(self._final(1, x)), 1), new_cache
+        return ops.squeeze(self.logits(self._final(1, x)), 1), new_cache
 
     def _encoder_states(self, token_ids, training):
         mask = padding_mask(token_ids)

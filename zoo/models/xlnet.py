@@ -68,9 +68,12 @@ class XLNet(MaskedLanguageModel):
         initializer = keras.initializers.RandomNormal(stddev=width**-0.5)
         self.asking = self.add_weight(name="asking", shape=(width,), initializer=initializer)
 
-    def call(self, inputs, training=None):
+    def before_logits(self, inputs, training=None):
         _, g = self.streams(inputs, training)
-        return self.head(self.encoder.finished(g, training=training), self.encoder.embedding.embeddings)
+        return self.head.transform(self.encoder.finished(g, training=training))
+
+    def output_matrix(self):
+        return self.encoder.embedding.embeddings, self.head.bias
 
     def streams(self, inputs, training=None):
         """What the blocks make of the contents (B, S, D) and of the queries (B, K, D)."""

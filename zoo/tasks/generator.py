@@ -120,8 +120,8 @@ class Generator(Task):
         loss = self.loss_function()
 
         def total(given):
-            outputs = self.model({"token_ids": given["token_ids"]}, training=False)
-            return loss.total(given["labels"], outputs, smoothing=False)
+            inputs = {"token_ids": given["token_ids"]}
+            return loss.of(self.model, inputs, given["labels"], training=False)
 
         return jit(total, self.model.variables, {"token_ids": (2, "int32"), "labels": (2, "int32")})
 

@@ -6,7 +6,8 @@ several batches or machines are added before they are divided:
 
     total(labels, outputs, smoothing=True) -> sum, count
 
-`smoothing=False` leaves label smoothing out, as a validation loss and its perplexity want it.
+`smoothing=False` leaves label smoothing out, as a validation loss and its perplexity want it. `of(model, inputs,
+labels, training)` is the `total` of what a model makes of its inputs, by the cheapest way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from keras import ops
 
 from zoo.layers.crf import log_likelihood
 from zoo.layers.portable import float32
+from zoo.training.vocabulary_loss import vocabulary_cross_entropy
 
 IGNORE = -1
 """The label of what does not count: padding, and rows that fill up a batch."""
@@ -41,6 +43,10 @@ def cross_entropy(labels, logits, label_smoothing: float = 0.0):
         losses = losses + label_smoothing * (chosen - ops.mean(logits, axis=-1))
     total = ops.sum(ops.where(counts, losses, 0.0))
     return total, ops.sum(ops.cast(counts, "float32"))
+
+
+LARGE = 1024
+"""Pieces of a vocabulary from which on it is worth it to go through its scores some rows at a time."""
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -78,6 +84,14 @@ class MaskedCrossEntropy(keras.losses.Loss):
     def total(self, labels, outputs, smoothing: bool = True):
         """Sum of the losses of all labels that count, and their number; without `smoothing` for validation."""
         return cross_entropy(labels, outputs, self.label_smoothing if smoothing else 0.0)
+
+    def of(self, model, inputs, labels, training: bool):
+        """`total(labels, model(inputs), smoothing=training)`, without the scores of a large vocabulary."""
+        if not hasattr(model, "before_logits") or model.vocabulary_size < LARGE:
+            return self.total(labels, model(inputs, training=training), smoothing=training)
+        x = model.before_logits(inputs, training=training)
+        smoothing = self.label_smoothing if training else 0.0
+        return vocabulary_cross_entropy(labels, x, *model.output_matrix(), smoothing, gradient=training)
 
     def call(self, y_true, y_pred):
         total, count = self.total(ops.cast(y_true, "int32"), y_pred)
@@ -124,6 +138,10 @@ class CRFLoss(keras.losses.Loss):
         rows = log_likelihood(float32(outputs), ops.where(counts, labels, 0), counts)
         total = ops.sum(ops.where(ops.any(counts, axis=1), -rows, 0.0))
         return total, ops.sum(ops.cast(counts, "float32"))
+
+    def of(self, model, inputs, labels, training: bool):
+        """`total(labels, model(inputs))`."""
+        return self.total(labels, model(inputs, training=training))
 
     def call(self, y_true, y_pred):
         total, count = self.total(ops.cast(y_true, "int32"), y_pred)

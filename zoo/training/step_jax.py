@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import jax
+import keras
 from keras import ops
 
 
@@ -17,8 +18,9 @@ class JaxStep:
         self._shapes = set()
 
         def mean_loss(trainable, fixed, inputs, labels):
-            outputs, fixed = model.stateless_call(trainable, fixed, inputs, training=True)
-            total, count = loss.total(labels, outputs)
+            with self._holding(trainable, fixed) as scope:
+                total, count = loss.of(model, inputs, labels, training=True)
+            fixed = [scope.get_current_value(v) for v in model.non_trainable_variables]
             return total / ops.maximum(count, 1.0), fixed
 
         def train(state, inputs, labels):
@@ -30,8 +32,8 @@ class JaxStep:
             return (trainable, fixed, slots), value
 
         def evaluate(trainable, fixed, inputs, labels):
-            outputs, _ = model.stateless_call(trainable, fixed, inputs, training=False)
-            return loss.total(labels, outputs, smoothing=False)
+            with self._holding(trainable, fixed):
+                return loss.of(model, inputs, labels, training=False)
 
         self._train, self._evaluate = jax.jit(train, donate_argnums=0), jax.jit(evaluate)
         self._state = None
@@ -62,6 +64,11 @@ class JaxStep:
     def compilations(self) -> int:
         """How many shapes the training step was compiled for."""
         return len(self._shapes)
+
+    def _holding(self, trainable, fixed):
+        """A scope in which the model has these weights."""
+        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
+        return keras.StatelessScope(zip(variables, [*trainable, *fixed], strict=True))
 
     def _groups(self):
         model = self.model

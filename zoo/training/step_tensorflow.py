@@ -27,7 +27,7 @@ class TensorFlowStep:
 
         def train(inputs, labels):
             with tf.GradientTape() as tape:
-                total, count = loss.total(labels, model(inputs, training=True))
+                total, count = loss.of(model, inputs, labels, training=True)
                 mean = total / tf.maximum(count, 1.0)
             variables = model.trainable_variables
             gradients = tape.gradient(mean, variables)
@@ -35,7 +35,7 @@ class TensorFlowStep:
             return mean
 
         def evaluate(inputs, labels):
-            return loss.total(labels, model(inputs, training=False), smoothing=False)
+            return loss.of(model, inputs, labels, training=False)
 
         # XLA needs static shapes to bound the loops of a recurrent network: no signature then.
         options = dict(autograph=False, jit_compile=True) if xla else dict(autograph=False)
