@@ -112,6 +112,7 @@ CASES = {
         ),
     ),
     "TiedEmbedding": (dict(vocabulary_size=9, hidden_dim=8, scale=3.0, stddev=0.1), tied_embedding),
+    "Dropout": (dict(rate=0.5, seed=3), SELF(X)),
     "LanguageModelHead": (dict(vocabulary_size=9), SELF(X)),
     "MaskedLMHead": (dict(vocabulary_size=9), built_with(X.shape, (9, 8))(X, np.tile(X[0], (3, 1))[:9])),
     "ClassifierHead": (dict(num_classes=3, pooling="max", dropout=0.1), SELF(X, MASK)),

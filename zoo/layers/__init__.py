@@ -24,8 +24,9 @@ from zoo.layers.feed_forward import FeedForward
 from zoo.layers.blocks import TransformerEncoderBlock, TransformerDecoderBlock
 from zoo.layers.two_stream import TwoStreamBlock
 
-# What stands before and behind: embeddings, convolutions, pooling, heads.
+# What stands before, between and behind: embeddings, dropout, convolutions, pooling, heads.
 from zoo.layers.embedding import TiedEmbedding
+from zoo.layers.dropout import Dropout
 from zoo.layers.convolution import MaskedConv1D
 from zoo.layers.pooling import MaskedPooling
 from zoo.layers.heads import LanguageModelHead, MaskedLMHead, ClassifierHead, TaggerHead
@@ -59,6 +60,7 @@ __all__ = [
     "TransformerDecoderBlock",
     "TwoStreamBlock",
     "TiedEmbedding",
+    "Dropout",
     "MaskedConv1D",
     "MaskedPooling",
     "LanguageModelHead",

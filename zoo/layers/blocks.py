@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.feed_forward import FeedForward
 from zoo.layers.masks import cache_mask
 from zoo.layers.multi_head import MultiHeadAttention
@@ -45,7 +46,7 @@ class TransformerBlock(keras.layers.Layer):
             norm.build(shape)
             setattr(self, name, layer)
             setattr(self, f"{name}_norm", norm)
-        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        self.dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy)
 
     def _attention(self, name, of_itself=True):
         return MultiHeadAttention(

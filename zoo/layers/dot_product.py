@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import drop
 from zoo.layers.portable import float32, mask_scores
 
 
@@ -102,7 +103,7 @@ class ScaledDotProductAttention(keras.layers.Layer):
         weights = ops.cast(ops.softmax(mask_scores(scores, mask)), values.dtype)
         kept = weights
         if seed is not None:
-            kept = keras.random.dropout(weights, self.dropout, seed=_Drawn(seed))
+            kept = drop(weights, self.dropout, seed)
         if grouped:
             kept = ops.reshape(kept, (*rows, ops.shape(keys)[2]))
         read = ops.matmul(kept, values)
@@ -154,16 +155,6 @@ class ScaledDotProductAttention(keras.layers.Layer):
     def get_config(self):
         names = ("dropout", "scale", "query_chunk")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-class _Drawn(keras.random.SeedGenerator):
-    """A seed that has been drawn already, where Keras wants the generator."""
-
-    def __init__(self, seed):
-        self.seed = seed
-
-    def next(self, ordered=True):
-        return self.seed
 
 
 def _first(seed):

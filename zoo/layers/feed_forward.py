@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from zoo.layers.dropout import Dropout
+
 GATED = {"geglu": "gelu", "swiglu": "silu"}
 """Activations with a gate -> the function of the gated half."""
 
@@ -53,7 +55,7 @@ class FeedForward(keras.layers.Layer):
             self.gate = keras.layers.Dense(self.intermediate_dim, name="gate", dtype=dtype)
             self.gate.build(input_shape)
         self.outer = keras.layers.Dense(input_shape[-1], name="outer", dtype=dtype)
-        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=dtype)
+        self.dropout_layer = Dropout(self.dropout, dtype=dtype)
         self.inner.build(input_shape)
         self.outer.build((*input_shape[:-1], self.intermediate_dim))
 
