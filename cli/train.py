@@ -36,6 +36,8 @@ def command(
     loaded = load_recipe(recipe, overrides)
     folder = run or Path("runs") / loaded.recipe.name
 
+    from zoo.cache import keep_compilations
+    from zoo.training.cluster import find_cluster
     from zoo.training.run_folder import AnotherRecipe, RunFolder
 
     typed = Typed(recipe, overrides, run, fork)
@@ -47,10 +49,12 @@ def command(
         loaded, folder = load_recipe(recipe, (*overrides, *begun)), fork
     for warning in loaded.warnings:
         click.echo(warning, err=True)
-    RunFolder(folder).check_sources(loaded.recipe, fresh)  # before TensorFlow starts
+    if find_cluster().leads:
+        RunFolder(folder).check_sources(loaded.recipe, fresh)  # before TensorFlow starts
 
     from zoo.cli import quiet
 
+    keep_compilations()
     quiet.start()
     from zoo.training.loop import train
     from zoo.training.progress import Diverged
@@ -70,6 +74,8 @@ def command(
         if not RunFolder(folder).best.exists():
             raise
         raise UserError(*error.problems, f"  {typed.forked(folder)}") from error
+    if outcome is None:  # one of several processes, and not the one that writes
+        return
     progress = outcome.progress
     click.echo(str(folder))
     minutes = progress.seconds / 60

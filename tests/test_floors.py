@@ -51,6 +51,7 @@ TENSORFLOW = (
     "zoo.compile",
     "zoo.data.tokenizers_graph",
     "zoo.training.step_tensorflow",
+    "zoo.training.together",
     "zoo.export",
     "zoo.contract.layers",
     "zoo.cli.doctor",

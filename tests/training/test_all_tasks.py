@@ -142,7 +142,7 @@ def test_both_steps_know_no_task() -> None:
 
     model = Model()
     batch = Batch({"token_ids": np.array([[1, 2]], "int32")}, np.array([[1, 1]], "int32"), 2)
-    step = TensorFlowStep(model, keras.optimizers.SGD(0.1), Squares(), False, {"token_ids": 2}, 2)
+    step = TensorFlowStep(model, keras.optimizers.SGD(0.1), Squares(), {"token_ids": 2}, 2)
     total, count = step.evaluate(batch)
     assert count == 2.0 and step.train(batch) == pytest.approx(2.0 * total / 2.0)
     assert step.evaluate(batch)[0] < total

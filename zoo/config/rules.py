@@ -39,6 +39,7 @@ from zoo.config.tasks import (
     tasks_of_data,
 )
 from zoo.config.tokenizer import Pretrained, SentencePiece, Word
+from zoo.config.training import BETAS
 from zoo.config.transformer import Attentive
 from zoo.registry import did_you_mean
 
@@ -362,6 +363,16 @@ ERRORS = [
         "adam has no weight decay: use adamw (train.optimizer: adamw)",
     ),
     Rule(
+        "train.beta_2",
+        lambda r: r.train.optimizer not in BETAS and r.train.beta_2 is not None,
+        "{r.train.optimizer} has no such moment: remove it (adam, adamw and lion have it)",
+    ),
+    Rule(
+        "train.momentum",
+        lambda r: r.train.optimizer != "sgd" and r.train.momentum > 0,
+        "{r.train.optimizer} has moments of its own: remove it (it is for train.optimizer: sgd)",
+    ),
+    Rule(
         "train.xla",
         lambda r: r.train.xla is True and getattr(r.model, "rnn_kernel", None) == "cudnn",
         "XLA cannot compile cuDNN kernels: set train.xla: false, or model.rnn_kernel: xla",
@@ -424,7 +435,7 @@ WARNINGS = [
     ),
     Rule(
         "train.learning_rate",
-        lambda r: r.train.learning_rate >= 0.1,
+        lambda r: r.train.learning_rate >= 0.1 and r.train.optimizer != "sgd",
         "{r.train.learning_rate:g} is far above what {r.train.optimizer} bears: 0.001 is usual",
     ),
     Rule(

@@ -12,6 +12,9 @@ from zoo.config.metrics import Metric
 XLA = Literal["auto"] | bool
 Warmup = Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0.0, lt=1.0)]
 
+BETAS = {"adam": 0.999, "adamw": 0.999, "lion": 0.99}
+"""Optimizers that have a beta_2, and what it is where a recipe says nothing."""
+
 
 class Train(Section):
     """Optimisation, and how often what is written."""
@@ -23,20 +26,36 @@ class Train(Section):
     """Optimizer steps."""
     batch_tokens: PositiveInt
     """Padded tokens in a batch: target tokens of a translator, else input tokens."""
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """Optimizer."""
+    accumulate: PositiveInt = 1
+    """Batches in a step: their gradients are added up, as if they were one large batch that need not fit into
+    memory at once. Steps, schedule, moving average and clipping count steps, not batches."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What layers compute in while training; weights, logits and loss stay float32, and so does the trained model.
+    bfloat16 and float16 are for hardware that has them. float16, of narrow range, multiplies the loss by a scale
+    that adapts itself: a step whose gradients overflow is left out."""
+    freeze: list[str] = []
+    """Weights that stay as they are: beginnings of their paths inside the model, such as embedding or
+    encoder/encoder_0, or patterns with * such as '*/attention/*'."""
+    optimizer: Literal["adam", "adamw", "adafactor", "lion", "sgd"] = "adam"
+    """Optimizer: adam; adamw, which has weight decay; adafactor, which keeps a row and a column instead of a whole
+    second moment, and whose steps are parts of each weight's size; lion, which keeps one moment and steps by its
+    sign (a learning rate 3 to 10 times below adam's); sgd."""
     learning_rate: Annotated[float, Field(gt=0.0)]
     """Highest learning rate, reached at the end of the warm-up."""
-    schedule: Literal["constant", "inverse_sqrt", "cosine"] = "constant"
-    """What the learning rate does after the warm-up."""
+    schedule: Literal["constant", "inverse_sqrt", "linear", "cosine"] = "constant"
+    """What the learning rate does after the warm-up: constant; inverse_sqrt falls with the root of the steps;
+    linear and cosine fall to 0 at the last step."""
     warmup: Warmup = 0
     """Steps (or, below 1, the fraction of all steps) in which the learning rate rises from 0."""
-    beta_2: Probability = 0.999
-    """Decay of Adam's second moment."""
+    beta_2: Probability | None = None
+    """Decay of the second moment of adam and adamw (null: 0.999), or of the moment that lion keeps (null: 0.99)."""
+    momentum: Probability = 0.0
+    """Share of the last step that sgd repeats."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    """Decoupled weight decay of adamw, biases and norms spared."""
+    """Decoupled weight decay: each step takes learning rate x this share off every weight, biases and norms
+    spared. For all optimizers but adam."""
     clip_norm: Annotated[float, Field(gt=0.0)] | None = 1.0
-    """Largest norm of all gradients together; null for none."""
+    """Largest norm of all gradients together, those of accumulated batches added up; null for none."""
     label_smoothing: Probability = 0.0
     """Share of the target's probability spread over the vocabulary."""
     ema: Probability = 0.0

@@ -43,8 +43,15 @@ TASKS: dict[str, type[Task]] = {
 }
 
 
-def build_task(recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str] | None = None) -> Task:
-    """The task of a recipe with new weights, which `recipe.seed` decides."""
+def build_task(
+    recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str] | None = None, precision: str = "float32"
+) -> Task:
+    """The task of a recipe with new weights, which `recipe.seed` decides.
+
+    Args:
+        recipe, tokenizer, labels: as `Task` takes them.
+        precision: what layers compute in; weights are float32, and so are logits.
+    """
     if keras.backend.backend() == "tensorflow":
         keras.utils.set_random_seed(recipe.seed)
     else:  # that would import TensorFlow too; initializers and dropout take their seeds from Python's generator
@@ -52,6 +59,8 @@ def build_task(recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str] | Non
     keywords = recipe.model.model_dump(exclude={"name"})
     if labels is not None:
         keywords["num_classes"] = len(labels)
+    if precision != "float32":
+        keywords["dtype"] = f"mixed_{precision}"
     model_class = registry.resolve("model", recipe.model.name)
     model = model_class(vocabulary_size=tokenizer.vocabulary_size, **keywords)
     return TASKS[recipe.task](model, tokenizer, recipe, labels)

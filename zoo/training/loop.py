@@ -28,8 +28,11 @@ from zoo.data.vocabulary import hides_phrases, make_tokenizer
 from zoo.data.warnings import data_warnings
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
+from zoo.training.backend import find_backend, make_step
 from zoo.training.checkpoint import save_weights
+from zoo.training.cluster import find_cluster
 from zoo.training.environment import changes, environment
+from zoo.training.freeze import freeze
 from zoo.training.init_from import describe, init_from
 from zoo.training.optim import make_optimizer, make_schedule
 from zoo.training.progress import Diverged, Outcome, Progress
@@ -39,13 +42,21 @@ from zoo.training.signals import Stopped, StopSignals
 from zoo.training.warnings import Warnings
 
 
-def train(loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console | None = None) -> Outcome:
+def train(
+    loaded: LoadedRecipe, run: Path, fresh: bool = False, console: Console | None = None
+) -> Outcome | None:
     """Trains a recipe in a run folder, or goes on where the folder's run stopped.
 
-    Ctrl-C and SIGTERM save after the step that is running, then raise `Stopped`, a KeyboardInterrupt.
+    Ctrl-C and SIGTERM save after the step that is running, then raise `Stopped`, a KeyboardInterrupt. Of several
+    processes (docs/distributed.md) one alone has the folder; in the others None is returned.
     """
     folder = RunFolder(run)
     console = console or Console(stderr=True)
+    cluster = find_cluster()
+    if not cluster.leads:
+        from zoo.training.together import follow
+
+        return follow(loaded, cluster, console)
     with StopSignals() as signals, folder.lock():
         resumed = folder.begin(loaded, fresh)
         return Trainer(loaded.recipe, folder, console, resumed, signals, loaded.warnings).run()
@@ -65,6 +76,8 @@ class Trainer:
     ):
         self.recipe, self.config, self.folder, self.console = recipe, recipe.train, folder, console
         self.signals = signals
+        self.backend = find_backend(self.config)
+        self.strategy = self.backend.make_strategy()
         self.warnings = Warnings(self.say, said, folder.recorded("warnings") or () if resumed else ())
         dataset = load_dataset(recipe)
         for line in dataset.report.lines():
@@ -73,13 +86,15 @@ class Trainer:
         tokenizer = self._tokenizer(dataset)
         if resumed:
             folder.check_data(self.data, tokenizer.fingerprint)
-        self.backend, self.step_class = self._backend()
         labels = dataset.labels(recipe.task)
         if labels:
             files.write_json(folder.labels, labels)
         self.val = dataset.val
-        self.task = build_task(recipe, tokenizer, labels)
+        with self._on_devices():
+            self.task = build_task(recipe, tokenizer, labels, self.config.precision)
         self.begun = self._init_from(resumed)
+        if self.config.freeze:
+            self.say(freeze(self.task.model, self.config.freeze))
         encoded = {
             name: encode_split(split, tokenizer, recipe.task, labels)
             for name, split in (("train", dataset.train), ("val", dataset.val))
@@ -91,10 +106,12 @@ class Trainer:
             self.warnings.add(text)
         if self.batches.too_long:
             self.say(f"data  left out, longer than data.max_length: train {self.batches.too_long:,}")
-        self.optimizer = make_optimizer(self.config)
-        self.step = self._make_step()
+        with self._on_devices():
+            self.optimizer = make_optimizer(self.config)
+            self.step = self._make_step()
         self.metric = self.config.metric or METRICS[recipe.task][0]
         self.progress = Progress()
+        self.shapes: set = set()
         self.variables = [*self.task.model.variables, *self.optimizer.variables]
         if resumed:
             self._go_back()
@@ -108,14 +125,14 @@ class Trainer:
             Reporter(
                 self.console, self.folder.path / "tensorboard", progress.step, config.steps
             ) as self.reporter,
-            self._batch_source() as batch_of,
+            self._batch_source() as batches_of,
             self._saving_when_stopped(),
         ):
             if 0 < progress.step != progress.validated and self._due(config.validate_every):
                 self._validate()  # a signal came before it
                 self._save()
             while progress.step < config.steps and not self._out_of_patience():
-                self._train(batch_of(progress.step))
+                self._train(*batches_of(progress.step))
                 if self._due(config.log_every):
                     self._log_training()
                 self.signals.check()
@@ -123,6 +140,10 @@ class Trainer:
                     self._validate()
                 if self._due(config.save_every) or self._out_of_patience():
                     self._save()
+        if find_cluster().size > 1:
+            self.step.end()
+        if self.shapes:
+            self._say_compilations()
         return self._finish()
 
     def say(self, text: str) -> None:
@@ -135,10 +156,11 @@ class Trainer:
         """Whether something is to be done after this step; at the end everything is."""
         return self.progress.step % every == 0 or self.progress.step == self.config.steps
 
-    def _train(self, batch) -> None:
+    def _train(self, *batches) -> None:
         """One step. A loss that is no number has updated nothing: the batch is left out, or training ends."""
-        progress = self.progress
-        loss = self.step.train(batch)
+        progress, tokens = self.progress, sum(batch.tokens for batch in batches)
+        loss = self.step.train(*batches)
+        self.shapes.update(batch.shape for batch in batches)
         if math.isfinite(loss):
             progress.loss_sum += loss
             progress.loss_count += 1
@@ -147,14 +169,14 @@ class Trainer:
                 raise Diverged(self.folder.path, progress, self.metric, loss, self._save_last_good())
             progress.skipped += 1
         progress.step += 1
-        progress.tokens += batch.tokens
+        progress.tokens += tokens
         if not math.isfinite(loss):
             allowed = f"{progress.skipped} of at most {self.config.skip_nonfinite}"
             self.reporter.line(
                 f"step {progress.step}  loss or gradient is {loss}: batch left out ({allowed})"
             )
             self._log(skipped=progress.skipped)
-        self.reporter.step(progress.step, batch.tokens)
+        self.reporter.step(progress.step, tokens)
 
     def _log(self, **figures) -> None:
         """A line of metrics.jsonl: where the run stands, and some figures."""
@@ -277,46 +299,55 @@ class Trainer:
         self.folder.drop_old_weights(self.config.keep)
         self.say(f"resume  {self.folder.path} at step {self.progress.step}")
 
-    def _backend(self):
-        """(module, class) of the backend's step."""
-        if keras.backend.backend() == "jax":
-            from zoo.training import step_jax as backend
+    def _on_devices(self) -> contextlib.AbstractContextManager:
+        """Where variables are made: on all devices that train."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
-            step_class = backend.JaxStep
-        else:
-            from zoo.training import step_tensorflow as backend
-
-            step_class = backend.TensorFlowStep
-        if self.config.deterministic:
-            backend.make_deterministic()
-        return backend, step_class
+    def _say_compilations(self) -> None:
+        count, shapes = self.step.compilations, len(self.shapes)
+        times, several = "once" if count == 1 else f"{count} times", "s" if shapes > 1 else ""
+        self.say(f"compiled  {times} for {shapes} shape{several} of batches")
 
     def _make_step(self):
-        on, why = self.backend.choose_xla(self.config.xla)
+        config = self.config
+        on, why = self.backend.choose_xla(config.xla, self.strategy)
         self.xla, self.devices = {"on": on, "why": why}, self.backend.devices()
         shapes = ", ".join(f"{rows}x{s}" + (f"+{t}" if t > 1 else "") for rows, s, t in self.batches.shapes)
+        if self.strategy:
+            count, size = self.strategy.num_replicas_in_sync, find_cluster().size
+            processes = f"{size} process{'es' if size > 1 else ''}"
+            self.say(f"devices  {count} in {processes}, each a share of the rows")
         self.say(f"XLA  {'on' if on else 'off'}, because {why}")
+        several = f", {config.accumulate} a step" if config.accumulate > 1 else ""
         self.say(
-            f"batches  {len(self.batches):,} an epoch, shapes {shapes}, padding {self.batches.padding_share():.0%}"
+            f"batches  {len(self.batches):,} an epoch{several}, shapes {shapes}, "
+            f"padding {self.batches.padding_share():.0%}"
         )
-        example = self.batches.batch(0)
-        ranks = {name: x.ndim for name, x in example.inputs.items()}
-        loss = self.task.loss_function()
-        return self.step_class(self.task.model, self.optimizer, loss, on, ranks, example.labels.ndim)
+        step = make_step(self.backend, config, self.task, self.optimizer, self.batches, on)
+        if find_cluster().size > 1:
+            from zoo.training.together import Leading
+
+            return Leading(step, self.task.tokenizer.fingerprint, lambda: self.progress.step)
+        return step
 
     @contextlib.contextmanager
     def _batch_source(self):
-        """`batch_of(step)`, which makes the next batch in a thread while a step runs."""
+        """`batches_of(step)`, which makes the batches of the next step in a thread while a step runs."""
+        count = self.config.accumulate
+
+        def make(step: int) -> list:
+            return [self.batches.batch(step * count + i) for i in range(count)]
+
         with ThreadPoolExecutor(1) as thread:
             waiting: dict[int, object] = {}
 
-            def batch_of(step: int):
-                future = waiting.pop(step, None) or thread.submit(self.batches.batch, step)
-                batch = future.result()
-                waiting[step + 1] = thread.submit(self.batches.batch, step + 1)
-                return batch
+            def batches_of(step: int):
+                future = waiting.pop(step, None) or thread.submit(make, step)
+                batches = future.result()
+                waiting[step + 1] = thread.submit(make, step + 1)
+                return batches
 
-            yield batch_of
+            yield batches_of
 
     def _record(self, dataset: Dataset) -> None:
         """env.json: with what this run was made."""

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules as a recipe names them."""
+"""Optimizers, learning-rate schedules and clipping, as a recipe names them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import math
 import keras
 from keras import ops
 
-from zoo.config.training import Train
+from zoo.config.training import BETAS, Train
+
+SPARED = ("bias", "norm", "gamma", "beta", "scale")
+"""Parts of the names of weights that do not decay."""
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -16,7 +19,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     With s = step + 1, w = warm-up, N = all steps, after the warm-up: `constant: r`,
     `inverse_sqrt: r sqrt(w / s)` (Vaswani et al. 2017, section 5.3, with r for its scale),
-    `cosine: r (1 + cos(pi (s - w) / (N - w))) / 2`.
+    `linear: r (N - s) / (N - w)`, `cosine: r (1 + cos(pi (s - w) / (N - w))) / 2`.
     """
 
     def __init__(self, name: str, learning_rate: float, warmup: int, steps: int):
@@ -25,10 +28,12 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         s = ops.cast(step, "float32") + 1.0
         w = float(max(self.warmup, 1))
+        done = ops.clip((s - w) / max(self.steps - w, 1.0), 0.0, 1.0)
         if self.name == "inverse_sqrt":
             after = ops.sqrt(w / ops.maximum(s, w))
+        elif self.name == "linear":
+            after = 1.0 - done
         elif self.name == "cosine":
-            done = ops.clip((s - w) / max(self.steps - w, 1.0), 0.0, 1.0)
             after = 0.5 * (1.0 + ops.cos(math.pi * done))
         else:
             after = ops.ones_like(s)
@@ -44,16 +49,35 @@ def make_schedule(train: Train) -> Schedule:
 
 
 def make_optimizer(train: Train) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe's `train` section."""
+    """The optimizer of a recipe's `train` section; clipping is the step's business, see `clip_factor`."""
     common = dict(
         learning_rate=make_schedule(train),
-        beta_2=train.beta_2,
-        global_clipnorm=train.clip_norm,
         use_ema=train.ema > 0.0,
         ema_momentum=train.ema or 0.99,
+        weight_decay=train.weight_decay or None,
     )
+    if train.optimizer in BETAS:
+        common["beta_2"] = BETAS[train.optimizer] if train.beta_2 is None else train.beta_2
     if train.optimizer == "adam":
-        return keras.optimizers.Adam(**common)
-    optimizer = keras.optimizers.AdamW(**common, weight_decay=train.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "gamma", "beta"])
+        optimizer = keras.optimizers.Adam(**{**common, "weight_decay": None})
+    elif train.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**{**common, "weight_decay": train.weight_decay})
+    elif train.optimizer == "adafactor":
+        optimizer = keras.optimizers.Adafactor(**common)
+    elif train.optimizer == "lion":
+        optimizer = keras.optimizers.Lion(**common)
+    else:
+        optimizer = keras.optimizers.SGD(**common, momentum=train.momentum)
+    optimizer.exclude_from_weight_decay(var_names=list(SPARED))
     return optimizer
+
+
+def global_norm(gradients):
+    """`sqrt(sum of all squares)`, in float32; infinite or NaN if a gradient is so. None counts for nothing."""
+    squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients if g is not None]
+    return ops.sqrt(ops.sum(ops.stack(squares)))
+
+
+def clip_factor(norm, clip_norm: float | None):
+    """What gradients of this norm are multiplied by, so that theirs is at most `clip_norm`."""
+    return 1.0 if clip_norm is None else clip_norm / ops.maximum(norm, clip_norm)
