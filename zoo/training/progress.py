@@ -72,9 +72,7 @@ class Diverged(UserError):
 
     def __init__(self, run: Path, progress: Progress, metric: str, loss: float, saved: int | None):
         step, skipped = progress.step + 1, progress.skipped
-        left_out = (
-            f", after {skipped:,} batches were left out as train.skip_nonfinite allows" if skipped else ""
-        )
+        left_out = f", after the {skipped:,} that train.skip_nonfinite allows to leave out" if skipped else ""
         best = (
             f"{metric} {progress.best:.4g} at step {progress.best_step}"
             if progress.best is not None
