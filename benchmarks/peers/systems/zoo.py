@@ -72,9 +72,9 @@ class System:
         else:
             from zoo.training.step_tensorflow import TensorFlowStep as Step
         ranks = {key: 2 for key in self.inputs(np.zeros((1, 1), "int32"), np.zeros((1, 1), "int32"))}
-        self.model.build(None)
-        optimizer, loss = make_optimizer(train), MaskedCrossEntropy()
-        self.step = Step(self.model, optimizer, loss, xla == "1", ranks, 1 if self.kind == "cls" else 2)
+        self.model.build_from_ids()
+        optimizer, loss, rank = make_optimizer(train), MaskedCrossEntropy(), 1 if self.kind == "cls" else 2
+        self.step = Step(self.model, optimizer, loss, ranks, rank, xla=xla == "1")
 
     def inputs(self, source, target):
         """A batch as the model takes it."""
