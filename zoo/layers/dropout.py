@@ -81,7 +81,7 @@ class Dropout(keras.layers.Layer):
         self.rate, self.seed = rate, seed
         if rate:
             self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
+        self.supports_masking, self.built = True, True
 
     def call(self, inputs, training=None):
         if not (training and self.rate):
