@@ -278,7 +278,9 @@ def test_what_reaches_the_user_of_a_real_process(home) -> None:
     assert done.stdout == "my runs/one\n"
     lines = done.stderr.splitlines()
     assert all(
-        re.match(r"(data|warning: val shares|tokenizer|XLA|batches|model|step|compiled|trained|best|next|  )", line)
+        re.match(
+            r"(data|warning: val shares|tokenizer|XLA|batches|model|step|compiled|trained|best|next|  )", line
+        )
         for line in lines
     )
     ask = next(line.strip() for line in lines if "zoo predict " in line)
