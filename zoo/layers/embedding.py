@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from zoo.layers.portable import float32
+from zoo.layers.heads import output_scores
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -61,8 +61,7 @@ class TiedEmbedding(keras.layers.Layer):
         return ops.cast(vectors, self.compute_dtype)
 
     def logits(self, x):
-        product = ops.matmul(x, ops.transpose(ops.cast(self.embeddings, x.dtype)))
-        return float32(product) + self.bias
+        return output_scores(x, ops.transpose(ops.convert_to_tensor(self.embeddings)), self.bias)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.hidden_dim)
