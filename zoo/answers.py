@@ -19,17 +19,27 @@ from zoo.errors import UserError
 
 @dataclass(frozen=True)
 class Translation:
-    """One answer; `score` is its log-probability over the length penalty."""
+    """One answer; `score` is its log-probability, normalised by its length as the decoder was told."""
 
     text: str
     score: float
+    source_tokens: tuple[str, ...] = ()
+    """Where alignments were asked for: what the source was cut into, the end mark last,"""
+    tokens: tuple[str, ...] = ()
+    """what the answer consists of,"""
+    alignment: np.ndarray | None = None
+    """and how much each of these (T) looked at each of those (S): (T, S), rows sum to 1."""
 
     def __str__(self) -> str:
         return self.text
 
     def record(self) -> dict[str, Any]:
         """The answer as plain data."""
-        return {"answer": self.text, "score": self.score}
+        record = {"answer": self.text, "score": self.score}
+        if self.alignment is not None:
+            record |= {"source_tokens": list(self.source_tokens), "tokens": list(self.tokens)}
+            record["alignment"] = [[round(float(x), 4) for x in row] for row in self.alignment]
+        return record
 
 
 @dataclass(frozen=True)

@@ -38,3 +38,19 @@ def jit(function: Callable, variables: Sequence, inputs: Inputs = 2, xla: bool =
     else:
         signature = {name: spec(*kind, name) for name, kind in inputs.items()}
     return tf.function(function, input_signature=[signature], jit_compile=xla or None, autograph=False)
+
+
+def jit_any(function: Callable, variables: Sequence, xla: bool = False) -> Callable:
+    """The same for a function of any nests of tensors, compiled once for each of their shapes."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def pure(values, given):
+            with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
+                return function(*given)
+
+        compiled = jax.jit(pure)
+        return lambda *given: compiled([v.value for v in variables], given)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=xla or None, autograph=False, reduce_retracing=True)

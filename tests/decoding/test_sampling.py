@@ -10,7 +10,10 @@ from toy import BOS, EOS, PAD, Toy, trimmed
 
 from zoo.compile import jit
 from zoo.config.rnn import RNNLanguageModel
-from zoo.decoding.sampling import choose, join, sample
+from zoo.decoding import sampling
+from zoo.decoding.loop import decode
+from zoo.decoding.rules import restrict
+from zoo.decoding.settings import Decoding
 from zoo.registry import resolve
 
 LENGTH = 9
@@ -50,8 +53,25 @@ def uniforms(rows, length=LENGTH, seed=0):
     return np.random.default_rng(seed).random((rows, length), "float32")
 
 
-def drawn(model, prompts, numbers, temperature=1.0, top_k=None, top_p=None):
-    return array(sample(model, prompts, numbers, numbers.shape[1], temperature, top_k, top_p))
+def choose(logits, numbers, temperature, top_k, top_p):
+    """What is drawn of what may be said."""
+    text = np.zeros((len(logits), 1), "int32")
+    logits = restrict(ops.convert_to_tensor(logits), text, 0, None, Decoding(length=1))
+    return sampling.choose(logits, numbers, temperature, top_k, top_p)
+
+
+def texts(model, prompts, numbers, temperature=1.0, top_k=None, top_p=None, **options):
+    """Prompts and what follows them, (B, S + L)."""
+    length = numbers.shape[1] or LENGTH
+    how = Decoding(length, sample=True, temperature=temperature, top_k=top_k, top_p=top_p, **options)
+    return decode(model, prompts, how, numbers)[0][:, 0]
+
+
+def drawn(model, prompts, numbers, *settings, **options):
+    """What follows the prompts, (B, L)."""
+    found, length = array(texts(model, prompts, numbers, *settings, **options)), numbers.shape[1]
+    begins = np.maximum((prompts != PAD).sum(1), 1) if "prompt" in model.encode(prompts) else [1] * len(found)
+    return np.stack([row[n : n + length] for row, n in zip(found, begins, strict=True)])
 
 
 def kept(p, top_k=None, top_p=None):
@@ -191,22 +211,19 @@ def test_the_loop_ends_when_every_place_is_filled() -> None:
 def test_a_translation_can_be_drawn_too() -> None:
     """A `Seq2Seq` model has no prompt: its text begins with the begin mark."""
     toy, sources = Toy(seed=2), np.array([[7, 8, 9], [10, 11, 0]], "int32")
-    from zoo.decoding.search import greedy_search
-
-    expected, _ = greedy_search(toy, sources, 6)
+    expected = array(decode(toy, sources, Decoding(6))[0])[:, 0, 1:]
     np.testing.assert_array_equal(drawn(toy, sources, uniforms(2, 6), temperature=0.0), array(expected))
     several = {trimmed(drawn(toy, sources, uniforms(2, 6, seed=s))[0]) for s in range(5)}
     assert len(several) > 2
 
 
-def test_prompt_and_continuation_side_by_side() -> None:
-    answers = np.array([[4, 5, EOS], [6, EOS, PAD], [4, 4, 4], [5, 6, EOS]], "int32")
-    assert array(join(PROMPTS, answers)).tolist() == [
-        [4, 5, 6, 5, 4, 5, EOS],
-        [6, 4, 6, EOS, PAD, PAD, PAD],
-        [5, 4, 4, 4, PAD, PAD, PAD],
-        [BOS, 5, 6, EOS, PAD, PAD, PAD],
-    ]
+def test_a_text_is_its_prompt_and_what_follows_without_a_gap() -> None:
+    model, numbers = ToyLanguageModel(seed=1), uniforms(4, seed=3)
+    found, behind = array(texts(model, PROMPTS, numbers)), drawn(model, PROMPTS, numbers)
+    for row, prompt, answer in zip(found, PROMPTS, behind, strict=True):
+        prompt = [*prompt[prompt != PAD]] or [BOS]
+        whole = [*prompt, *answer]
+        assert row.tolist() == whole + [PAD] * (len(row) - len(whole))
 
 
 @pytest.mark.parametrize(
@@ -218,11 +235,11 @@ def test_compiled_draws_the_same(temperature, top_k, top_p, xla) -> None:
 
     def function(inputs):
         prompt = inputs["token_ids"]
-        return join(prompt, sample(model, prompt, inputs["uniforms"], LENGTH, temperature, top_k, top_p))
+        return texts(model, prompt, inputs["uniforms"], temperature, top_k, top_p)
 
     compiled = jit(function, [], {"token_ids": (2, "int32"), "uniforms": (2, "float32")}, xla=xla)
     inputs = {"token_ids": ops.convert_to_tensor(PROMPTS), "uniforms": ops.convert_to_tensor(numbers)}
-    expected = join(PROMPTS, drawn(model, PROMPTS, numbers, temperature, top_k, top_p))
+    expected = texts(model, PROMPTS, numbers, temperature, top_k, top_p)
     np.testing.assert_array_equal(array(compiled(inputs)), array(expected))
 
 
@@ -232,13 +249,14 @@ def test_a_real_model_with_its_states_draws_the_same_under_xla() -> None:
     numbers = uniforms(4, seed=2)
 
     def function(inputs):
-        return sample(model, inputs["token_ids"], inputs["uniforms"], LENGTH, 0.9, None, 0.95)
+        return texts(model, inputs["token_ids"], inputs["uniforms"], 0.9, None, 0.95)
 
     compiled = jit(
         function, model.variables, {"token_ids": (2, "int32"), "uniforms": (2, "float32")}, xla=True
     )
-    found = array(compiled({"token_ids": PROMPTS, "uniforms": numbers}))
-    np.testing.assert_array_equal(found, drawn(model, PROMPTS, numbers, 0.9, None, 0.95))
+    whole = array(compiled({"token_ids": PROMPTS, "uniforms": numbers}))
+    np.testing.assert_array_equal(whole, array(texts(model, PROMPTS, numbers, 0.9, None, 0.95)))
+    found = drawn(model, PROMPTS, numbers, 0.9, None, 0.95)
     for prompt, answer, row in zip(PROMPTS, found, numbers, strict=True):
         tokens = [int(i) for i in prompt if i != PAD] or [BOS]
         for token, number in zip(trimmed(answer), row, strict=False):
@@ -257,7 +275,7 @@ def small_language_model():
 @pytest.mark.parametrize("token_ids", [[[4, 5, 6]], [[4]], [[0]]])
 def test_tflite_draws_the_same(tflite, token_ids) -> None:
     token_ids, numbers = np.array(token_ids, "int32"), uniforms(1, seed=8)
-    expected = join(token_ids, drawn(tflite.model, token_ids, numbers, 0.9, 5, 0.9))
+    expected = texts(tflite.model, token_ids, numbers, 0.9, 5, 0.9)
     np.testing.assert_array_equal(tflite(token_ids=token_ids, uniforms=numbers), array(expected))
 
 
@@ -275,7 +293,7 @@ def tflite():
 
     @tf.function(input_signature=signature, autograph=False)
     def function(token_ids, uniforms):
-        return {"ids": join(token_ids, sample(model, token_ids, uniforms, LENGTH, 0.9, 5, 0.9))}
+        return {"ids": texts(model, token_ids, uniforms, 0.9, 5, 0.9)}
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function()], tf.Module()

@@ -9,14 +9,26 @@ from model_tools import array, random_ids, randomize, small_model
 from toy import BOS, EOS, PAD, UNK, Toy, trimmed
 
 from zoo.compile import jit
-from zoo.decoding.search import beam_search, greedy_search
+from zoo.decoding.loop import decode
+from zoo.decoding.settings import Decoding
 
 SOURCE = np.array([[7, 8, 9]], "int32")
 SOURCES = np.array([[7, 8, 9], [10, 11, 0], [12, 0, 0], [9, 8, 30]], "int32")
 
 
-def beam(model, sources, length, beams, penalty=1.0):
-    answers, scores = beam_search(model, sources, length, beams, penalty)
+def beam_search(model, sources, length, beams, length_penalty, **options):
+    how = Decoding(length=length, beams=beams, length_penalty=length_penalty, **options)
+    text, scores = decode(model, sources, how)
+    return text[:, :, 1:], scores
+
+
+def greedy_search(model, sources, length):
+    text, scores = decode(model, sources, Decoding(length=length))
+    return text[:, 0, 1:], scores[:, 0]
+
+
+def beam(model, sources, length, beams, penalty=1.0, **options):
+    answers, scores = beam_search(model, sources, length, beams, penalty, **options)
     return array(answers), array(scores)
 
 

@@ -7,10 +7,10 @@ An error stops the recipe; a warning is printed and the run goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from zoo.config import data as d
+from zoo.config import decoding_rules as decoding
 from zoo.config.conditions import (
     chinese,
     columns,
@@ -24,46 +24,24 @@ from zoo.config.conditions import (
     unknown_encoding,
 )
 from zoo.config.convolution import TextCNN
-from zoo.config.decoding import Decode
 from zoo.config.masking import Masking
 from zoo.config.metrics import METRICS
 from zoo.config.recipe import Recipe
 from zoo.config.rnn import Recurrent, RNNSeq2Seq, RNNTagger
+from zoo.config.rule import Rule
 from zoo.config.tasks import (
     COLUMNS,
-    ROLES,
     STREAMS,
     columns_of_other_task,
-    models_for,
     target_of_other_task,
     tasks_of_data,
 )
 from zoo.config.tokenizer import Pretrained, SentencePiece, Word
 from zoo.config.training import BETAS
 from zoo.config.transformer import Attentive
-from zoo.registry import did_you_mean
 
 SMALLEST_SUBWORDS = 300
 """Of which 4 are special, 256 bytes, and the rest is left for the text itself."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule: the key it is shown at, the condition that breaks it, and what is said then."""
-
-    key: str
-    broken: Callable[[Recipe], object]
-    says: str
-
-    def message(self, recipe: Recipe) -> str:
-        task = getattr(recipe, "task", "translation")  # absent only where no rule about tasks can be broken
-        return self.says.format(
-            r=recipe,
-            metrics=", ".join(METRICS[task]),
-            meant=did_you_mean(str(_value(recipe, self.key)), METRICS[task]) or ":",
-            models=" or ".join(models_for(task)),
-            role=ROLES[task],
-        )
 
 
 def errors(recipe: Recipe, whole: bool = True) -> Iterator[tuple[str, str]]:
@@ -84,12 +62,6 @@ def _broken(rules: list[Rule], recipe: Recipe, whole: bool) -> Iterator[tuple[st
         except AttributeError:
             if whole:
                 raise
-
-
-def _value(recipe: Recipe, key: str) -> object:
-    for part in key.split("."):
-        recipe = getattr(recipe, part, None)
-    return recipe
 
 
 NAME = re.compile(r"(?!\.)[\w.+-]+(/(?!\.)[\w.+-]+)*")
@@ -377,40 +349,15 @@ ERRORS = [
         lambda r: r.train.xla is True and getattr(r.model, "rnn_kernel", None) == "cudnn",
         "XLA cannot compile cuDNN kernels: set train.xla: false, or model.rnn_kernel: xla",
     ),
-    # decoding
-    Rule(
-        "decode.n_best",
-        lambda r: r.decode.n_best > r.decode.beams,
-        "{r.decode.n_best} answers cannot come from {r.decode.beams} beams: raise decode.beams",
-    ),
-    Rule(
-        "decode.max_length",
-        lambda r: r.decode.max_length == 1 and r.task == "translation",
-        "1 token is the end mark alone: give at least 2",
-    ),
-    *(
-        Rule(
-            f"decode.{key}",
-            lambda r, key=key: r.task == "translation" and getattr(r.decode, key) != getattr(Decode(), key),
-            "a translator searches for the best answer and draws none: remove it (decode.beams widens the search)",
-        )
-        for key in ("temperature", "top_k", "top_p")
-    ),
-    *(
-        Rule(
-            f"decode.{key}",
-            lambda r, key=key: (
-                r.task == "language_modeling" and getattr(r.decode, key) != getattr(Decode(), key)
-            ),
-            "a language model draws token by token and keeps no beams: remove it "
-            "(decode.temperature, top_k and top_p say how it draws)",
-        )
-        for key in ("beams", "n_best", "length_penalty")
-    ),
+    *decoding.ERRORS,
     Rule(
         "export.beams",
-        lambda r: r.task != "translation" and r.export.beams is not None,
-        "only a translator searches with beams: remove it",
+        lambda r: (
+            r.export.beams is not None
+            and r.task != "translation"
+            and (r.task not in decoding.WRITERS or decoding.draws(r))
+        ),
+        "there are beams only where an answer is searched for: remove it",
     ),
 ]
 
@@ -476,25 +423,5 @@ WARNINGS = [
         lambda r: r.task in STREAMS and r.data.buckets,
         "all windows of a language model have data.max_length ({r.data.max_length}): no effect",
     ),
-    Rule(
-        "decode.max_length",
-        lambda r: (
-            r.task == "translation"
-            and r.decode.max_length is not None
-            and r.decode.max_length > r.data.max_length
-        ),
-        "{r.decode.max_length} is longer than any text in training (data.max_length {r.data.max_length})",
-    ),
-    Rule(
-        "decode.temperature",
-        lambda r: r.decode.temperature == 0 and (r.decode.top_k is not None or r.decode.top_p is not None),
-        "0 always takes the most probable token: top_k and top_p have no effect",
-    ),
-    Rule(
-        "decode",
-        lambda r: (
-            r.task in ("masked_language_modeling", "classification", "tagging") and r.decode != Decode()
-        ),
-        "a {role} does not search for its answer: this section has no effect",
-    ),
+    *decoding.WARNINGS,
 ]

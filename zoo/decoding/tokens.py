@@ -1,17 +1,9 @@
-"""The tokens that are no text, and which of them an answer may hold."""
+"""The tokens that are no text."""
 
 from __future__ import annotations
 
-import numpy as np
-from keras import ops
-
 PAD_ID, BOS_ID, EOS_ID = 0, 2, 3
+SPECIAL = 4
+"""Ids below it are no text of any vocabulary; 1 is what the tokenizer does not know."""
 NEVER = -1e9
 """A log-probability that no sum of real ones reaches; scores are float32."""
-
-
-def forbid(logits):
-    """Logits (B, V) with which neither padding nor the begin mark is ever said."""
-    forbidden = np.zeros((1, logits.shape[-1]), "float32")
-    forbidden[:, [PAD_ID, BOS_ID]] = NEVER
-    return logits + ops.convert_to_tensor(forbidden)

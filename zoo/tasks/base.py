@@ -51,6 +51,8 @@ class Task(keras.Model):
     """Name of each input of `core` -> (number of axes, type)."""
     batch_size = 64
     """Texts answered at once."""
+    xla = False
+    """Whether answers are computed by XLA: faster, after seconds of compiling for each new shape of a batch."""
 
     def __init__(self, model, tokenizer: Tokenizer, recipe: Recipe, labels: Sequence[str] | None = None):
         super().__init__(name=type(self).__name__.lower())
@@ -125,6 +127,10 @@ class Task(keras.Model):
             raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
         return {}
 
+    def told(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Those settings that a person wants to know."""
+        return dict(settings)
+
     def core(self, inputs: Mapping[str, Any], **settings) -> dict[str, Any]:
         """Padded ids -> what the model makes of them."""
         raise NotImplementedError
@@ -137,7 +143,7 @@ class Task(keras.Model):
         """The answer to each text, in the order of the texts."""
         refuse_one(texts)
         settings = self.settings(**options)
-        found = self.map_batches(self.core_function(settings), self.read(texts))
+        found = self.compute(self.read(texts), settings)
         return [self.say(row, text) for row, text in zip(found, texts, strict=True)]
 
     def answers(self, texts: Sequence, n_best: int | None = None, beams: int | None = None) -> list[list]:
@@ -148,12 +154,21 @@ class Task(keras.Model):
         """Figures of the answers to a split, and the answers as a person reads them."""
         raise NotImplementedError
 
-    def core_function(self, settings: Mapping[str, Any]) -> Callable:
+    def inputs_of(self, rows: Sequence[Row]) -> Mapping[str, tuple[int, str]]:
+        """What goes into `core` with these rows."""
+        return self.core_inputs
+
+    def compute(self, rows: Sequence[Row], settings: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
+        """What `core` makes of each row, in their order."""
+        return self.map_batches(self.core_function(settings, self.inputs_of(rows)), rows) if rows else []
+
+    def core_function(self, settings: Mapping[str, Any], inputs: Mapping | None = None) -> Callable:
         """`core`, compiled once for each settings: compiling is slow, settings are few."""
-        key = tuple(settings.items())
+        inputs = inputs or self.core_inputs
+        key = (*settings.items(), *inputs, self.xla)
         if key not in self._functions:
             self._functions[key] = jit(
-                lambda inputs: self.core(inputs, **settings), self.model.variables, self.core_inputs
+                lambda given: self.core(given, **settings), self.model.variables, inputs, self.xla
             )
         return self._functions[key]
 

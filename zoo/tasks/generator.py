@@ -2,97 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
 
-import numpy as np
+import keras
 
 from zoo.answers import Generation, room_behind, too_long, uniforms
-from zoo.compile import jit
+from zoo.compile import jit, jit_any
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
 from zoo.data.labels import asked
 from zoo.data.pipeline import make_batches
-from zoo.decoding.sampling import join, sample
+from zoo.decoding.loop import begin, decode, more, step
+from zoo.decoding.settings import Decoding
 from zoo.metrics import perplexity, score_language_model
-from zoo.tasks.base import Task, refuse_one
+from zoo.tasks.base import refuse_one
+from zoo.tasks.writer import Writer
 
 SAMPLE_PROMPT, SAMPLE_LENGTH = 40, 100
 """Characters of the text that is continued at a validation, and tokens of what follows."""
 
 
-class Generator(Task):
+class Generator(Writer):
     """A text in, what comes next out.
 
     Example: `zoo.load("runs/language_modeling/shakespeare-en-lstm-tiny").generate(["ROMEO:"], top_p=0.9)`
     """
 
     called = "a language model"
-    generates = True
-    core_inputs = {"token_ids": (2, "int32"), "uniforms": (2, "float32")}
+    generates = draws = True
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        max_length: int | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int = 0,
-    ) -> list[Generation]:
-        """Continues each prompt; None means as the recipe's `decode` section says.
+    def generate(self, prompts: Sequence[str], *, seed: int = 0, **options) -> list[Generation]:
+        """Continues each prompt; options are keys of the recipe's `decode` section, which says the rest.
 
         Args:
             prompts: texts; an empty one asks for a text from its beginning.
-            max_length: tokens that are added at most.
-            temperature: 0 always takes the most probable token.
-            top_k, top_p: see zoo/decoding/sampling.py.
             seed: with the number of the prompt it decides what is drawn.
+            options: max_length=100, temperature=0.8, top_k=40, sample=False, beams=4, ...
         """
-        options = dict(length=max_length, temperature=temperature, top_k=top_k, top_p=top_p)
-        return self.answer(prompts, seed, **options)
+        refuse_one(prompts)
+        settings, rows = self._asked(prompts, seed, options)
+        found = self.compute(rows, settings)
+        return [self.say(row, prompt) for row, prompt in zip(found, prompts, strict=True)]
 
     def answer(self, texts: Sequence[str], seed: int = 0, **options) -> list[Generation]:
-        refuse_one(texts)
-        read = self.read(texts)
+        return self.generate(texts, seed=seed, **options)
+
+    def stream(self, prompt: str, *, seed: int = 0, **options) -> Iterator[str]:
+        """What `generate` says after a prompt, piece by piece as it comes; options as there.
+
+        A piece is given as soon as no further token can change it: not half of a character.
+        """
+        settings, (row,) = self._asked([prompt], seed, options)
+        how = Decoding(**settings)
+        if how.hypotheses > 1:
+            raise ValueError("several beams cannot be streamed: which is the best is known at the end")
+        begun, stepped = self._stepwise(settings)
+        given, state = begun(self.batch([row]))
+        known, said = len(row["token_ids"]), ""
+        while bool(more(state)):
+            state = stepped(given, state)
+            done, position = bool(state["done"][0, 0]), int(state["position"])
+            if position < known:
+                continue
+            ids = keras.ops.convert_to_numpy(state["text"])[0, 0, : position + 1].tolist()
+            text = Generation.of(prompt, ids, known, self.tokenizer).continuation
+            whole = text if done else text.rstrip("\ufffd\u2047 ")
+            if whole.startswith(said) and len(whole) > len(said):
+                yield whole[len(said) :]
+                said = whole
+
+    def _stepwise(self, settings):
+        """The first and every further step of the decoder, compiled."""
+        key = ("steps", *settings.items(), self.xla)
+        if key not in self._functions:
+            how = Decoding(**settings)
+            self._functions[key] = (
+                jit_any(
+                    lambda given: begin(self.model, given["token_ids"], how, given.get("uniforms")),
+                    self.model.variables,
+                    self.xla,
+                ),
+                jit_any(
+                    lambda given, state: step(self.model, how, given, state), self.model.variables, self.xla
+                ),
+            )
+        return self._functions[key]
+
+    def _asked(self, prompts, seed: int, options):
+        """Settings, and the rows that go into `core`."""
+        read = [dict(row) for row in self.read(prompts)]
         settings = self.settings(**options)
         if settings["length"] > self.room(read):
-            if self.length_is_named(**options) or self.room(read) < 1:
+            named = options.get("max_length") or options.get("length")
+            if self.length_is_named(named) or self.room(read) < 1:
                 raise too_long(settings["length"], self.room(read), self.model.longest)
             settings["length"] = self.room(read)
-        numbers = uniforms(len(texts), settings["length"], seed)
-        rows = [{**ids, "uniforms": row} for ids, row in zip(read, numbers, strict=True)]
-        found = self.map_batches(self.core_function(settings), rows)
-        return [self.say(row, text) for row, text in zip(found, texts, strict=True)]
+        if settings["sample"]:
+            for row, numbers in zip(read, uniforms(len(prompts), settings["length"], seed), strict=True):
+                row["uniforms"] = numbers
+        return settings, read
 
-    def batch(self, rows) -> dict[str, np.ndarray]:
-        ids = super().batch([{"token_ids": row["token_ids"]} for row in rows])
-        return {**ids, "uniforms": np.stack([row["uniforms"] for row in rows])}
-
-    def length_is_named(self, length=None, **others) -> bool:
+    def length_is_named(self, length=None) -> bool:
         """Whether somebody said how long the answer may be; else it ends where the model's positions do."""
         return bool(length or self.recipe.decode.max_length)
-
-    def settings(self, length=None, temperature=None, top_k=None, top_p=None) -> dict[str, Any]:
-        decode = self.recipe.decode
-        return {
-            "length": length or decode.max_length or self.recipe.data.max_length,
-            "temperature": decode.temperature if temperature is None else temperature,
-            "top_k": top_k or decode.top_k,
-            "top_p": top_p or decode.top_p,
-        }
 
     def room(self, read) -> float:
         """Tokens that can follow the longest of these prompts before the model's positions end."""
         known = max((len(row["token_ids"]) for row in read), default=0)
         return room_behind(known, self.model.longest)
 
-    def core(self, inputs, length: int, temperature: float, top_k: int | None, top_p: float | None):
-        """{"ids": (B, S + length)}: each prompt, what follows it, padding."""
-        prompt = inputs["token_ids"]
-        drawn = sample(self.model, prompt, inputs["uniforms"], length, temperature, top_k, top_p)
-        return {"ids": join(prompt, drawn)}
+    def core(self, inputs, **settings):
+        """{"ids": (B, S + length), "score": (B,)}: each prompt, what follows it, padding; its log-probability."""
+        text, score = decode(self.model, inputs["token_ids"], Decoding(**settings), inputs.get("uniforms"))
+        return {"ids": text[:, 0], "score": score[:, 0]}
 
     def say(self, row, text: str) -> Generation:
         known = len(self.read([text])[0]["token_ids"])
@@ -138,6 +161,6 @@ class Generator(Task):
             if self.room(self.read([prompt])) < 1:
                 prompt = ""
             length = min(SAMPLE_LENGTH, self.settings()["length"], self.room(self.read([prompt])))
-            for found in self.generate([prompt] * samples, length):
+            for found in self.generate([prompt] * samples, max_length=length):
                 shown.append(f"  {found.prompt}\n    -> {found.continuation}")
         return {"perplexity": perplexity(loss)}, shown

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from keras import ops
+import numpy as np
 
-from zoo.answers import Translation
+from zoo.answers import Translation, uniforms
+from zoo.compile import jit
 from zoo.data.datasets import Split
-from zoo.decoding.search import beam_search, greedy_search
+from zoo.decoding.loop import decode
+from zoo.decoding.settings import Decoding
+from zoo.decoding.tokens import BOS_ID, NEVER
 from zoo.metrics import score_translation
-from zoo.tasks.base import Task, refuse_one
+from zoo.tasks.base import refuse_one
+from zoo.tasks.writer import Writer, side_by_side
 
 
-class Translator(Task):
+class Translator(Writer):
     """Text in, text out.
 
     Example: `zoo.load("dates-multi-lstm-tiny").translate(["3 March 2021"])`
@@ -23,61 +29,113 @@ class Translator(Task):
     searches = True
     called = "a translator"
 
-    def translate(
-        self,
-        texts: Sequence[str],
-        *,
-        beams: int | None = None,
-        length_penalty: float | None = None,
-        max_length: int | None = None,
-    ) -> list[str]:
-        """The best answer to each text; None means as the recipe's `decode` section says."""
-        found = self.translate_n_best(texts, 1, beams, length_penalty, max_length)
-        return [answers[0].text for answers in found]
+    def translate(self, texts: Sequence[str], **options) -> list[str]:
+        """The best answer to each text; see `translate_n_best`."""
+        return [answers[0].text for answers in self.translate_n_best(texts, 1, **options)]
 
     def translate_n_best(
         self,
         texts: Sequence[str],
         n_best: int | None = None,
-        beams: int | None = None,
-        length_penalty: float | None = None,
-        max_length: int | None = None,
+        *,
+        prefixes: Sequence[str] | None = None,
+        seed: int = 0,
+        alignments: bool = False,
+        **options,
     ) -> list[list[Translation]]:
-        """The `n_best` answers to each text with their scores, best first; at most `beams` of them."""
+        """The `n_best` answers to each text with their scores, best first; at most `beams` of them.
+
+        Args:
+            texts: the sources.
+            n_best: None: as the recipe's `decode` section says.
+            prefixes: how each answer begins.
+            seed: with the number of the text it decides what is drawn, if anything is.
+            alignments: say also which source token each token of an answer looked at.
+            options: keys of the recipe's `decode` section: beams=5, max_length=50, no_repeat_ngram=3, ...
+        """
         refuse_one(texts)
-        settings = self.settings(beams=beams, length_penalty=length_penalty, length=max_length)
         n_best = self.recipe.decode.n_best if n_best is None else n_best
-        if n_best > settings["beams"]:
-            raise ValueError(f"n_best is {n_best}, but only {settings['beams']} beams are followed")
-        found = self.map_batches(self.core_function(settings), self.read(texts))
-        return [[self._translation(row, place) for place in range(n_best)] for row in found]
+        settings = self.settings(**options, n_best=n_best)
+        followed = 1 if settings["sample"] else settings["beams"]
+        if n_best > followed:
+            raise ValueError(f"n_best is {n_best}, but only {followed} beams are followed")
+        rows = [dict(row) for row in self.read(texts)]
+        if prefixes is not None:
+            refuse_one(prefixes)
+            for row, prefix in zip(rows, prefixes, strict=True):
+                row["prefix"] = np.array(self.tokenizer.encode(prefix), "int32")
+        if settings["sample"]:
+            for row, numbers in zip(rows, uniforms(len(texts), settings["length"], seed), strict=True):
+                row["uniforms"] = numbers
+        found = self.compute(rows, settings)
+        answers = [self._translations(row, n_best) for row in found]
+        return self._aligned(rows, found, answers) if alignments else answers
 
-    def answers(self, texts, n_best=None, beams=None) -> list[list[Translation]]:
-        return self.translate_n_best(texts, n_best, beams)
+    def answers(self, texts, n_best=None, beams=None, **options) -> list[list[Translation]]:
+        return self.translate_n_best(texts, n_best, beams=beams, **options)
 
-    def settings(self, beams=None, length_penalty=None, length=None) -> dict[str, Any]:
-        decode = self.recipe.decode
-        return {
-            "beams": decode.beams if beams is None else beams,
-            "length_penalty": decode.length_penalty if length_penalty is None else length_penalty,
-            "length": length or decode.max_length or self.recipe.data.max_length,
-        }
-
-    def core(self, inputs, beams: int, length_penalty: float, length: int):
-        """{"ids": (B, N, L), "score": (B, N)} of the N beams, best first."""
-        token_ids = inputs["token_ids"]
-        if beams > 1:
-            ids, score = beam_search(self.model, token_ids, length, beams, length_penalty)
-        else:
-            ids, score = greedy_search(self.model, token_ids, length)
-            ids, score = ops.expand_dims(ids, 1), ops.expand_dims(score, 1)
-        return {"ids": ids, "score": score}
+    def core(self, inputs, **settings):
+        """{"ids": (B, N, L), "score": (B, N)} of the N hypotheses, best first."""
+        how = Decoding(**settings)
+        text, score = decode(
+            self.model, inputs["token_ids"], how, inputs.get("uniforms"), inputs.get("prefix")
+        )
+        return {"ids": text[:, :, 1:], "score": score}  # without the begin mark
 
     def say(self, row, text) -> Translation:
-        return self._translation(row, 0)
+        return self._translations(row, 1)[0]
 
-    def _translation(self, row, place: int) -> Translation:
-        return Translation(self.tokenizer.decode(row["ids"][place].tolist()), float(row["score"][place]))
+    def _translations(self, row, n_best: int) -> list[Translation]:
+        """The first is an answer always; further ones where there are so many different ones."""
+        scores = row["score"][:n_best].tolist()
+        count = max(1, sum(score > NEVER / 2 for score in scores))
+        return [
+            Translation(self.tokenizer.decode(ids), score)
+            for ids, score in zip(row["ids"][:count].tolist(), scores[:count], strict=True)
+        ]
+
+    def _aligned(self, rows, found, answers) -> list[list[Translation]]:
+        """The answers with what their tokens looked at: the model reads each of them once more."""
+        asked = []
+        for row, result, several in zip(rows, found, answers, strict=True):
+            for ids in result["ids"][: len(several)]:
+                asked.append({"token_ids": row["token_ids"], "answer": ids[: np.count_nonzero(ids)]})
+        looked = iter(self.map_batches(self._looks, asked))
+        read, named = iter(asked), self.tokenizer.pieces
+
+        def one(answer: Translation) -> Translation:
+            row, weights = next(read), next(looked)["weights"]
+            source, target = row["token_ids"], row["answer"]
+            return replace(
+                answer,
+                source_tokens=tuple(named[i] for i in source.tolist()),
+                tokens=tuple(named[i] for i in target.tolist()),
+                alignment=weights[: len(target), : len(source)],
+            )
+
+        return [[one(answer) for answer in several] for several in answers]
+
+    @cached_property
+    def _looks(self):
+        """Sources and answers -> weights of attention (B, T, S), compiled."""
+        function = jit(
+            lambda given: {"weights": self.model.alignments(given)},
+            self.model.variables,
+            {name: (2, "int32") for name in self.model.input_ranks},
+        )
+
+        def looks(batch):
+            begin = np.full((len(batch["answer"]), 1), BOS_ID, "int32")
+            read = np.concatenate([begin, batch["answer"][:, :-1]], axis=1)
+            return function({"encoder_token_ids": batch["token_ids"], "decoder_token_ids": read})
+
+        return looks
+
+    def batch(self, rows):
+        batch = super().batch(rows)
+        if "answer" in rows[0]:
+            batch["answer"] = side_by_side([row["answer"] for row in rows])
+        return batch
 
     def score(self, split: Split, **options) -> tuple[dict, list[str]]:
         """BLEU, chrF and more, as `score_translation` says; options as `translate` takes them."""
@@ -88,4 +146,4 @@ class Translator(Task):
 
     def quickly(self) -> dict[str, Any]:
         """Greedy, whatever the recipe decodes with."""
-        return {"beams": 1}
+        return {"beams": 1, "sample": False}

@@ -65,7 +65,7 @@ class Kind:
     def report(self) -> dict:
         """The settings, for the report."""
         names = {"length": "max_length"}
-        return {names.get(name, name): value for name, value in self.search.items()}
+        return {names.get(name, name): value for name, value in self.task.told(self.search).items()}
 
     def outputs(self) -> dict[str, tuple[str, list]]:
         """Name of each output of a TFLite file -> its type and shape, for its signature.json."""

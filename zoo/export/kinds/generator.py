@@ -1,4 +1,6 @@
-"""text (B,), seed () -> text (B,), prompt included; token_ids (B, P), uniforms (B, L) -> ids (B, P + L)."""
+"""text (B,), seed () -> text (B,), prompt included; token_ids (B, P), uniforms (B, L) -> ids (B, P + L), score (B,).
+
+Where the answer is searched for instead of drawn there is neither a seed nor uniforms."""
 
 from __future__ import annotations
 
@@ -8,10 +10,13 @@ import tensorflow as tf
 
 from zoo import answers
 from zoo.data.tokenizers import BOS, PAD
+from zoo.decoding.rules import restrict
 from zoo.decoding.sampling import choose
+from zoo.decoding.settings import Decoding
 from zoo.export.kinds.base import TIE, Kind, parting
 from zoo.export.kinds.reading import instead_of_nothing, padded
 from zoo.export.run_saved_model import BATCH, SEED
+from zoo.layers.portable import float32
 
 PROMPT = 16
 """Tokens of the longest prompt that is tried."""
@@ -20,9 +25,8 @@ PROMPT = 16
 class GeneratorKind(Kind):
     """A language model that continues a text, by random numbers that come with the question."""
 
-    choices = ("length", "temperature", "top_k", "top_p")
+    choices = ("length", "beams", "temperature", "top_k", "top_p")
     padding = {"ids": PAD}
-    seeded = True
     cuts = False
 
     def __init__(self, task, form="saved_model", **chosen):
@@ -35,19 +39,22 @@ class GeneratorKind(Kind):
         self.room = min(PROMPT, answers.room_behind(self.length, longest))
         if self.room < 1:
             raise answers.too_long(self.length, longest, longest)
-        self.inputs = {"token_ids": ("int32", (None,)), "uniforms": ("float32", (self.length,))}
+        self.inputs = {"token_ids": ("int32", (None,))}
+        self.seeded = self.search["sample"]
+        if self.seeded:
+            self.inputs["uniforms"] = ("float32", (self.length,))
 
-    def compute(self, token_ids, uniforms):
-        return self.core(token_ids=token_ids, uniforms=uniforms)
+    def compute(self, **inputs):
+        return self.core(**inputs)
 
     def outputs(self):
-        return {"ids": ("int32", [1, None])}
+        return {"ids": ("int32", [1, None]), "score": ("float32", [1])}
 
     def read(self, tokenizer, text, width, seed=None):
-        return {
-            "token_ids": padded(instead_of_nothing(tokenizer.tokenize(text), BOS)),
-            "uniforms": uniforms(tf.shape(text)[0], self.length, seed),
-        }
+        read = {"token_ids": padded(instead_of_nothing(tokenizer.tokenize(text), BOS))}
+        if self.seeded:
+            read["uniforms"] = uniforms(tf.shape(text)[0], self.length, seed)
+        return read
 
     def say(self, tokenizer, text, inputs, computed):
         """As `Generation.of`: the prompt stays as it was written."""
@@ -83,6 +90,8 @@ class GeneratorKind(Kind):
     def rows(self, texts):
         """With the numbers to draw by: a SavedModel's own, for a text at its place in the runner's batch."""
         rows = super().rows(texts)
+        if not self.seeded:
+            return rows
         if self.form == "saved_model":
             drawn = uniforms(BATCH, self.length, SEED).numpy()
         else:
@@ -101,17 +110,16 @@ class GeneratorKind(Kind):
         place = parting(ours, theirs)
         if place is None or place < prompt or place >= min(len(ours), len(theirs)):
             return False
-        inputs = {"token_ids": np.array([ours[:place]], "int32")}
-        logits = self.task.model(inputs, training=False)[:, -1]
-        drawn = row["inputs"]["uniforms"][place - prompt]
-        settings = {key: value for key, value in self.search.items() if key != "length"}
-        if settings["temperature"] == 0:
+        how, before = Decoding(**self.search), np.array([ours[:place]], "int32")
+        logits = self.task.model({"token_ids": before}, training=False)[:, -1]
+        logits = restrict(float32(logits), before, place - 1, None, how)
+        if not how.sample or how.temperature == 0:
             values = keras.ops.convert_to_numpy(logits)[0]
             return bool(abs(values[ours[place]] - values[theirs[place]]) <= TIE)
+        drawn = row["inputs"]["uniforms"][place - prompt]
         near = (min(max(drawn + step, 0.0), 1.0) for step in (-TIE, TIE))
-        return any(
-            int(choose(logits, np.array([u], "float32"), **settings)[0]) == theirs[place] for u in near
-        )
+        cuts = (how.temperature, how.top_k, how.top_p)
+        return any(int(choose(logits, np.array([u], "float32"), *cuts)[0]) == theirs[place] for u in near)
 
 
 def uniforms(count, length: int, seed):

@@ -20,6 +20,7 @@ class TranslatorKind(Kind):
     def __init__(self, task, form="saved_model", **chosen):
         beams = 1 if form == "tflite" else chosen.get("beams") or task.recipe.export.beams
         super().__init__(task, form, **{**chosen, "beams": beams})
+        self.search["sample"] = False  # its files search, whatever the recipe draws
 
     def compute(self, ids):
         found = self.core(ids=ids)
