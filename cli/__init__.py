@@ -23,9 +23,9 @@ COMMANDS = {
     "plot": "Draw the learning curves of runs.",
     "average": "Average the weights of a run's last or best validations.",
     "eval": "Score a run or saved model on a split.",
-    "predict": "Answer texts with a run, saved model or .tflite file.",
+    "predict": "Answer texts with a run, saved or exported model.",
     "generate": "Let a language model go on from a prompt.",
-    "export": "Write a SavedModel or TFLite file and check its answers.",
+    "export": "Write a SavedModel, TFLite or ONNX file and check its answers.",
     "test": "Check that a model or layer of yours keeps its promises.",
     "doctor": "Check this machine: versions, devices, XLA, export.",
 }

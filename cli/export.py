@@ -47,6 +47,7 @@ def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool
     \b
     saved_model  a folder: strings in, strings out; runs with tensorflow and tensorflow_text
     tflite       a file: one text at a time, translated greedily; runs with ai-edge-litert, no TensorFlow
+    onnx         a folder: runs with onnxruntime, no TensorFlow; to write it, pip install 'sequence-zoo[onnx]'
 
     Each is loaded in a fresh process and must answer validation texts as Python does; otherwise it is not
     kept, and the exit code is 2. Standard output is the path of each file, one a line.
@@ -78,8 +79,10 @@ def _next(reports: list[dict]) -> list[str]:
     """Commands that ask the new files something."""
     from zoo.cli.output import program
 
+    light = "  {zoo} {verb} {path} {text}"
     commands = {
-        "tflite": "  {zoo} {verb} {path} {text}",
+        "tflite": light,
+        "onnx": light,
         "saved_model": "  {python} -c 'import sys, tensorflow as tf, tensorflow_text; "
         'print(tf.saved_model.load(sys.argv[1]).signatures["serving_default"]'
         "(text=tf.constant(sys.argv[2:]){seed}))' {path} {text}",
@@ -92,7 +95,7 @@ def _next(reports: list[dict]) -> list[str]:
             commands[report["format"]].format(
                 path=shlex.quote(report["path"]),
                 verb="generate" if generates else "predict",
-                text=f"--prompt {text}" if generates and report["format"] == "tflite" else text,
+                text=f"--prompt {text}" if generates and report["format"] != "saved_model" else text,
                 seed=", seed=tf.constant(1)" if generates else "",
                 zoo=program("zoo"),
                 python=program("python"),

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 from zoo.cli import options
 
+from zoo import runtime
+
 
 @click.command()
-@click.argument("model", metavar="RUN|NAME|FILE.tflite")
+@click.argument("model", metavar="RUN|NAME|EXPORTED")
 @click.option("--prompt", "prompts", multiple=True, help="How the text begins; may be given several times.")
 @click.option("--file", type=click.Path(path_type=Path), help="Prompts, one a line; - is standard input.")
 @click.option(
@@ -45,12 +47,12 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Let a language model (a run folder, a shipped model, an exported .tflite file) write on.
+    """Let a language model (a run folder, a shipped model, or an exported one) write on.
 
     Each text begins with its prompt. Without --prompt and --file it begins with nothing. Between several texts
     stands an empty line.
     """
-    from zoo.cli.predict import read_lines
+    from zoo.cli.predict import load_exported, read_lines
 
     from zoo.errors import UserError
 
@@ -59,17 +61,15 @@ def command(
     beginnings = read_lines(file) if file else list(prompts) or [""]
     beginnings = [prompt for prompt in beginnings for _ in range(samples)]
     chosen = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    if model.endswith(".tflite"):
-        from zoo.runtime.tflite import load
-
-        runtime = load(model)
-        _expect(model, runtime.task == "language_modeling")
+    if runtime.kind_of(model):
+        exported = load_exported(model)
+        _expect(model, exported.task == "language_modeling")
         given = [f"--{name.replace('_', '-')}" for name, value in chosen.items() if value is not None]
         if given:
             raise UserError(
                 f"{model}: how it draws was settled when it was exported; {given[0]} needs the run"
             )
-        found = runtime.generate(beginnings, max_length=max_length, seed=seed)
+        found = exported.generate(beginnings, max_length=max_length, seed=seed)
     else:
         from zoo.hub import find_model
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 from zoo.cli import options
 
+from zoo import runtime
+
 
 @click.command()
-@click.argument("model", metavar="RUN|NAME|FILE.tflite")
+@click.argument("model", metavar="RUN|NAME|EXPORTED")
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("--file", type=click.Path(path_type=Path), help="Texts, one a line; - is standard input.")
 @click.option("--beams", type=click.IntRange(1, 64), help="Hypotheses followed (default: decode.beams).")
@@ -24,7 +26,7 @@ from zoo.cli import options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a text, with scores.")
 @options.allow_code
 def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best, as_json: bool) -> None:
-    """Answer TEXTs with a run folder, a shipped model or an exported .tflite file.
+    """Answer TEXTs with a run folder, a shipped model or an exported one: a .tflite, an ONNX folder, a SavedModel.
 
     A translator answers with a text, a classifier with a label, a tagger with WORD/TAG for each word, a masked
     language model with the text in which each [MASK] is filled in.
@@ -39,18 +41,16 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         questions = read_lines(Path("-"))
     if not questions:
         return
-    if model.endswith(".tflite"):
+    if runtime.kind_of(model):
         if beams or n_best:
             raise UserError(
-                f"{model}: a TFLite file gives one answer a text; --beams and --n-best need the run"
+                f"{model}: an exported model gives one answer a text; --beams and --n-best need the run"
             )
-        from zoo.runtime.tflite import load
-
-        runtime = load(model)
-        if runtime.task == "language_modeling":
+        exported = load_exported(model)
+        if exported.task == "language_modeling":
             raise UserError(generates(model))
-        fills = runtime.task == "masked_language_modeling"
-        found = [[answer] for answer in runtime.answers(questions)]
+        fills = exported.task == "masked_language_modeling"
+        found = [[answer] for answer in exported.answers(questions)]
     else:
         from zoo.hub import find_model
 
@@ -123,6 +123,15 @@ def _of_task(task, model: str, questions: list[str], beams, n_best) -> list[list
     if n_best > followed:
         raise UserError(f"--n-best {n_best} is more than --beams {followed}; raise --beams")
     return task.answers(questions, n_best, followed)
+
+
+def load_exported(path: str):
+    """An exported model; of those a SavedModel alone wants TensorFlow."""
+    if runtime.kind_of(path) == "saved_model":
+        from zoo.cli import quiet
+
+        quiet.start()
+    return runtime.load(path)
 
 
 def read_lines(file: Path) -> list[str]:

@@ -39,6 +39,7 @@ FLOORS = {
         "zoo.training.optim",
         "zoo.compile",
         "zoo.data.tokenizers_graph",
+        "zoo.runtime.saved_model",
     ),
     2: ("zoo.models", "zoo.decoding.search"),
     3: ("zoo.tasks", "zoo.training", "zoo.loading"),
@@ -50,6 +51,7 @@ FLOORS = {
 TENSORFLOW = (
     "zoo.compile",
     "zoo.data.tokenizers_graph",
+    "zoo.runtime.saved_model",
     "zoo.training.step_tensorflow",
     "zoo.training.together",
     "zoo.export",

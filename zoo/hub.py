@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.errors import UserError
 from zoo.registry import did_you_mean
+from zoo.runtime import kind_of
 
 
 def recipes_dir() -> Path:
@@ -68,11 +69,15 @@ def find_saved(name: str) -> Path:
 def find_model(name_or_folder: str | Path) -> Path:
     """The folder of a trained model: a run folder, a run under runs/ by its recipe's name, or a saved model."""
     folder = Path(name_or_folder)
+    if kind_of(folder):
+        raise UserError(f"{folder}: an exported model answers, and no more; give the run that it was made of")
     for place in (folder, Path("runs") / folder):
         if (place / "resolved.yaml").is_file() or (place / "recipe.yaml").is_file():
             return place
     if folder.exists():
-        raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml")
+        exported = sorted(str(path) for path in folder.glob("*") if kind_of(path))
+        inside = f"; did you mean what was exported into it: {', '.join(exported)}?" if exported else ""
+        raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml{inside}")
     return find_saved(str(name_or_folder))
 
 

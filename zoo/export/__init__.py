@@ -7,6 +7,7 @@ that a crash of a converter is a message and no file depends on a GPU.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -19,8 +20,10 @@ from zoo import user_code
 from zoo.errors import UserError
 from zoo.export.process import exit_reason, tail
 
-FILES = {"saved_model": "saved_model", "tflite": "model.tflite"}
+FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "onnx"}
 """Format -> name of its file or folder."""
+NEEDS = {"onnx": ("tf2onnx", "onnx", "onnxruntime")}
+"""Format -> packages of the extra of its name."""
 REPORT = "export.json"
 
 
@@ -43,7 +46,7 @@ def export(
 
     Args:
         source: a run folder, the name of a shipped model, or a task as `zoo.load` gives it.
-        formats: of "saved_model" and "tflite".
+        formats: of `FILES`.
         out: folder for the files (default: `export` in the run, `exports/<name>` for other sources).
         beams: of a SavedModel (default: the recipe's); a TFLite file is greedy.
         max_length: longest answer in tokens (default: the recipe's).
@@ -61,6 +64,12 @@ def export(
         raise UserError(
             f"unknown export format '{', '.join(unknown)}': give one or more of {', '.join(FILES)}"
         )
+    for name in formats:
+        missing = [package for package in NEEDS.get(name, ()) if importlib.util.find_spec(package) is None]
+        if missing:
+            raise UserError(
+                f"the format '{name}' needs {', '.join(missing)}: pip install 'sequence-zoo[{name}]'"
+            )
     search = dict(beams=beams, length=max_length, temperature=temperature, top_k=top_k, top_p=top_p)
     with tempfile.TemporaryDirectory(prefix="zoo-export-") as scratch:
         if not isinstance(source, str | Path):

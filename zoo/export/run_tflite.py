@@ -16,10 +16,10 @@ from itertools import pairwise
 
 import numpy as np
 import sentencepiece
-from ai_edge_litert.interpreter import Interpreter
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 NO_TAG = -1
+TYPES = {"uniforms": "float32"}
 MASK_ID, BLANK = -1, "\u2581"
 WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
 """Behind a SentencePiece model: a text is not the beginning of a word (add_dummy_prefix: false)."""
@@ -29,16 +29,22 @@ class Model:
     """An exported file with what is appended to it."""
 
     def __init__(self, path):
-        with zipfile.ZipFile(path) as archive:
-            model = archive.read("tokenizer.model")
-            self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model)
-            self.signature = json.loads(archive.read("signature.json"))
-            inside = model + (b"" if self.signature["whole_words"] else WITHOUT_PREFIX)
-            self.inside = sentencepiece.SentencePieceProcessor(model_proto=inside)
-            named = "labels.json" in archive.namelist()
-            self.labels = json.loads(archive.read("labels.json")) if named else None
-        self.run = Interpreter(model_path=path).get_signature_runner()
+        parts = self.open(path)
+        model = parts["tokenizer.model"]
+        self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.signature = json.loads(parts["signature.json"])
+        inside = model + (b"" if self.signature["whole_words"] else WITHOUT_PREFIX)
+        self.inside = sentencepiece.SentencePieceProcessor(model_proto=inside)
+        self.labels = json.loads(parts.get("labels.json", "null"))
         self.longest = self.signature["max_length"]
+
+    def open(self, path):
+        """Starts the interpreter; returns what is appended: name -> bytes."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.run = Interpreter(model_path=path).get_signature_runner()
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
 
     def answer(self, row):
         """(what is said, what the file gave): dicts of plain values."""
@@ -121,8 +127,7 @@ class Model:
 
     def infer(self, **inputs):
         """One row in, one row out."""
-        types = {"uniforms": "float32"}
-        arrays = {name: np.array([value], types.get(name, "int32")) for name, value in inputs.items()}
+        arrays = {name: np.array([value], TYPES.get(name, "int32")) for name, value in inputs.items()}
         return {name: value[0].tolist() for name, value in self.run(**arrays).items()}
 
     def with_end(self, text):
@@ -143,8 +148,7 @@ def surface(piece):
     return piece.replace(BLANK, " ")
 
 
-def answers(path, rows):
-    model = Model(path)
+def answers(model, rows):
     found, milliseconds = [], []
     for row in rows:
         start = time.perf_counter()
@@ -154,9 +158,14 @@ def answers(path, rows):
     return {"answers": found, "milliseconds": milliseconds}
 
 
-if __name__ == "__main__":
+def main(answers):
+    """Files and their texts by turns, as the command names them."""
     for path, texts in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         with open(texts, encoding="utf-8") as lines:
             print(json.dumps(answers(path, [json.loads(line) for line in lines])), flush=True)
     foreign = {"tensorflow", "keras", "zoo"} & set(sys.modules)
     assert not foreign, f"imported {foreign}"
+
+
+if __name__ == "__main__":
+    main(lambda path, rows: answers(Model(path), rows))

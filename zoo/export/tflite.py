@@ -6,7 +6,6 @@ archive, which the interpreter does not mind; `zoo.runtime.tflite` runs it witho
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -17,8 +16,8 @@ from tensorflow.lite.python.convert import ConverterError
 
 from zoo.errors import UserError
 from zoo.export.kinds import Kind
+from zoo.export.parts import parts
 from zoo.export.portable import without_cudnn
-from zoo.recipe import dump_recipe
 from zoo.runtime.tflite import append
 
 REFUSED = ("CUSTOM", "FLEX", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
@@ -34,29 +33,13 @@ def export_tflite(kind: Kind, path: str | Path) -> Counter:
 
     Returns: its operators and how often each stands in it.
     """
-    task, recipe = kind.task, kind.recipe
+    task = kind.task
     without_cudnn(task.model)
     content = convert(kind.compute, task.model.variables, kind.inputs)
     found = operators(content)
     refuse(found)
     Path(path).write_bytes(content)
-    signature = {
-        "task": recipe.task,
-        "kind": recipe.model.name,
-        "inputs": {name: [dtype, [1, *shape]] for name, (dtype, shape) in kind.inputs.items()},
-        "outputs": {name: [dtype, shape] for name, (dtype, shape) in kind.outputs().items()},
-        "max_length": recipe.data.max_length,
-        "positions": getattr(kind.task.model, "longest", None),
-        "whole_words": task.tokenizer.whole_words,
-    }
-    files = {
-        "tokenizer.model": task.tokenizer.model_bytes,
-        "recipe.yaml": dump_recipe(recipe).encode(),
-        "signature.json": json.dumps(signature, indent=2).encode(),
-    }
-    if task.labels:
-        files["labels.json"] = json.dumps(list(task.labels), ensure_ascii=False).encode()
-    append(path, files)
+    append(path, parts(kind, kind.inputs, 1))
     return found
 
 

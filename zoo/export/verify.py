@@ -19,7 +19,7 @@ from zoo.export.process import exit_reason, tail
 
 SHOWN = 3
 MINUTES = 15
-RUNNERS = {"saved_model": "run_saved_model.py", "tflite": "run_tflite.py"}
+RUNNERS = {"saved_model": "run_saved_model.py", "tflite": "run_tflite.py", "onnx": "run_onnx.py"}
 
 
 @dataclass(frozen=True)

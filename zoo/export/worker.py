@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zoo.errors import UserError
-from zoo.export import FILES
+from zoo.export import FILES, NEEDS
 
 RUNS_ON = {
     "saved_model": "TensorFlow {tensorflow} with tensorflow_text",
     "tflite": "ai-edge-litert, sentencepiece and numpy; no TensorFlow",
+    "onnx": "onnxruntime, sentencepiece and numpy; no TensorFlow",
 }
 
 
@@ -90,6 +91,7 @@ def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **
     finally:
         remove(beside)
     packages = ("tensorflow", "keras", "tensorflow-text", "ai-edge-litert", "sentencepiece")
+    packages = (*packages, *NEEDS.get(form, ()))
     versions = {name: importlib.metadata.version(name) for name in packages}
     runs_on = RUNS_ON[form].format(**versions) + (", XLA in it; not stock TensorFlow Serving" if xla else "")
     return {
@@ -120,7 +122,13 @@ def _tflite(kind, path: Path, xla: bool):
     return export_tflite(kind, path)
 
 
-WRITERS: dict[str, Callable] = {"saved_model": _saved_model, "tflite": _tflite}
+def _onnx(kind, path: Path, xla: bool):
+    from zoo.export.onnx import export_onnx
+
+    return export_onnx(kind, path)
+
+
+WRITERS: dict[str, Callable] = {"saved_model": _saved_model, "tflite": _tflite, "onnx": _onnx}
 
 
 def replace(beside: Path, final: Path) -> None:
