@@ -131,3 +131,26 @@ def compare_runtime(asked, given) -> None:
         np.testing.assert_allclose([x.probability for x in ours], [x.probability for x in theirs], atol=1e-4)
     else:
         assert loaded.translate(TEXTS) == task.translate(TEXTS, beams=asked.kind.search["beams"])
+
+
+def test_a_saved_model_is_asked_by_the_same_verbs(families):
+    from zoo import runtime
+
+    for name in FAST:
+        asked, given = families["saved_model", name]
+        task, loaded = asked.kind.task, runtime.load(given["path"])
+        assert loaded.task == task.recipe.task
+        texts = texts_of(task) * 2  # more than one batch
+        if loaded.task == "language_modeling":
+            found = loaded.generate(texts, seed=3)
+            assert [answer.prompt for answer in found] == texts
+            assert [answer.text for answer in found] != [a.text for a in loaded.generate(texts, seed=4)]
+            assert found == loaded.generate(texts, seed=3)
+            # The second batch draws by other numbers than the first.
+            assert len(found) > 32 and [a.text for a in found[:10]] != [
+                a.text for a in loaded.generate([texts[32]] * 32 + texts[:10], seed=3)[32:]
+            ]
+        else:
+            ours = task.answer(texts)
+            assert [str(answer) for answer in loaded.answers(texts)] == [str(answer) for answer in ours]
+            assert str(loaded.answer(texts[0])) == str(ours[0])
