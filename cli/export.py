@@ -48,6 +48,7 @@ def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool
     saved_model  a folder: strings in, strings out; runs with tensorflow and tensorflow_text
     tflite       a file: one text at a time, translated greedily; runs with ai-edge-litert, no TensorFlow
     onnx         a folder: runs with onnxruntime, no TensorFlow; to write it, pip install 'sequence-zoo[onnx]'
+    keras        a file: the network alone, ids in, logits out, for Keras with this package
 
     Each is loaded in a fresh process and must answer validation texts as Python does; otherwise it is not
     kept, and the exit code is 2. Standard output is the path of each file, one a line.
@@ -83,6 +84,8 @@ def _next(reports: list[dict]) -> list[str]:
     commands = {
         "tflite": light,
         "onnx": light,
+        "keras": "  {python} -c 'import sys, keras, zoo.models; "
+        "keras.saving.load_model(sys.argv[1]).summary()' {path}",
         "saved_model": "  {python} -c 'import sys, tensorflow as tf, tensorflow_text; "
         'print(tf.saved_model.load(sys.argv[1]).signatures["serving_default"]'
         "(text=tf.constant(sys.argv[2:]){seed}))' {path} {text}",

@@ -161,3 +161,14 @@ def test_a_recipes_model_can_be_tested(own):
     result = run("test", "classification/trec-en-textcnn-tiny", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["broken"] == 0
+
+
+@pytest.mark.slow
+def test_an_own_model_as_a_keras_file(own):
+    """The process that opens it knows the package and the user's file, and nothing else."""
+    from zoo.export.worker import make
+
+    assert run("train", "mine.yaml", "--allow-code", "train.steps=1", "train.xla=false").exit_code == 0
+    task = zoo.load(own / "runs" / "mine" / "sst2-highway", allow_code=True)
+    report = make(task, "keras", own / "out", ["red", "blue"])
+    assert report["differences"] == 0 and report["operators"]["Highway"] == 2

@@ -68,21 +68,29 @@ def test_command(classifier, tmp_path, capfd):
     from zoo.cli import main
 
     with pytest.raises(SystemExit) as end:
-        main(["export", str(classifier[0]), "--format", "saved_model,tflite", "--out", str(tmp_path / "out")])
+        main(["export", str(classifier[0]), "--format", ",".join(FILES), "--out", str(tmp_path / "out")])
     stdout, stderr = capfd.readouterr()
     assert not end.value.code, stderr
     assert stdout.splitlines() == [str(tmp_path / "out" / name) for name in FILES.values()]
     assert "saved_model" in stderr and "zoo predict" in stderr and "cpu" not in stderr.lower()
     reports = json.loads((tmp_path / "out" / "export.json").read_text())
     assert set(reports) == set(FILES)
-    for report in reports.values():
-        assert report["samples"] == 36 + 5 and report["differences"] == 0 and report["operators"]
+    for form, report in reports.items():
+        assert report["samples"] == (32 if form == "keras" else 36) + 5
+        assert report["differences"] == 0 and report["operators"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES.values(), "export.json"}
 
 
 def test_unknown_format():
     with pytest.raises(UserError, match=r"unknown export format 'onxx'.*saved_model, tflite"):
         export("anything", ["onxx"])
+
+
+def test_without_its_extra_a_format_says_so(monkeypatch):
+    """At once, before the model is loaded."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"'onnx' needs tf2onnx, onnx, .*pip install 'sequence-zoo\[onnx\]'"):
+        export("no model", ["saved_model", "onnx"])
 
 
 def test_a_crash_is_told(tmp_path, monkeypatch):
@@ -146,6 +154,8 @@ def test_runners_stand_alone():
             "sentencepiece",
             "ai_edge_litert",
         },
+        "run_onnx.py": {"importlib", "pathlib", "numpy", "onnxruntime"},
+        "run_keras.py": {"sys", "time", "pathlib", "numpy", "keras", "zoo"},
         "run_saved_model.py": {"json", "sys", "time", "tensorflow", "tensorflow_text"},
     }
     for name, modules in allowed.items():

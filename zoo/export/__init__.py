@@ -20,7 +20,7 @@ from zoo import user_code
 from zoo.errors import UserError
 from zoo.export.process import exit_reason, tail
 
-FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "onnx"}
+FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "onnx", "keras": "model.keras"}
 """Format -> name of its file or folder."""
 NEEDS = {"onnx": ("tf2onnx", "onnx", "onnxruntime")}
 """Format -> packages of the extra of its name."""

@@ -22,6 +22,7 @@ RUNS_ON = {
     "saved_model": "TensorFlow {tensorflow} with tensorflow_text",
     "tflite": "ai-edge-litert, sentencepiece and numpy; no TensorFlow",
     "onnx": "onnxruntime, sentencepiece and numpy; no TensorFlow",
+    "keras": "Keras {keras} where zoo.models is imported; logits alone",
 }
 
 
@@ -72,6 +73,7 @@ def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **
 
     `search` are settings of the search, as `zoo.export.export` takes them; None is as the recipe says.
     """
+    from zoo.export.keras import verify_keras
     from zoo.export.kinds import KINDS
     from zoo.export.verify import verify
 
@@ -84,7 +86,7 @@ def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **
         out.mkdir(parents=True, exist_ok=True)
         remove(beside)
         operators = WRITERS[form](kind, beside, xla)
-        figures = verify(kind, beside, form, texts)
+        figures = verify_keras(kind, beside, texts) if form == "keras" else verify(kind, beside, form, texts)
         replace(beside, final)
     except OSError as error:
         raise UserError(f"{out}: cannot write the {form} ({error.strerror or error})") from error
@@ -128,7 +130,18 @@ def _onnx(kind, path: Path, xla: bool):
     return export_onnx(kind, path)
 
 
-WRITERS: dict[str, Callable] = {"saved_model": _saved_model, "tflite": _tflite, "onnx": _onnx}
+def _keras(kind, path: Path, xla: bool):
+    from zoo.export.keras import export_keras
+
+    return export_keras(kind, path)
+
+
+WRITERS: dict[str, Callable] = {
+    "saved_model": _saved_model,
+    "tflite": _tflite,
+    "onnx": _onnx,
+    "keras": _keras,
+}
 
 
 def replace(beside: Path, final: Path) -> None:

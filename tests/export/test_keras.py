@@ -1,0 +1,78 @@
+""".keras files: opened in a fresh process where only the package is imported, their logits are Python's."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from small_tasks import FAST, LABELS, TEXTS, VARIANTS, make_task
+
+from zoo.errors import UserError
+from zoo.export import worker
+
+
+def export(task, folder):
+    return worker.make(task, "keras", folder, TEXTS)
+
+
+@pytest.mark.parametrize("name", ["transformer"])
+def test_the_file_opens_elsewhere(name, tmp_path):
+    task = make_task(name)
+    report = export(task, tmp_path)
+    assert (report["samples"], report["differences"]) == (len(TEXTS) + 5, 0)
+    assert report["largest_score_difference"] < 1e-4
+    assert report["operators"]["MultiHeadAttention"] == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert set(archive.namelist()) == {"metadata.json", "config.json", "model.weights.h5"}
+        config = json.loads(archive.read("config.json"))
+    assert config["registered_name"] == "zoo>Transformer" and "__lambda__" not in json.dumps(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*FAST, *VARIANTS])
+def test_every_model(name, tmp_path):
+    assert export(make_task(name, VARIANTS.get(name)), tmp_path)["differences"] == 0
+
+
+def test_a_config_that_forgets_something_is_noticed(tmp_path, monkeypatch):
+    """The file would open, and answer otherwise."""
+    task = make_task("textcnn", {"embedding_dim": 8, "num_filters": 4})
+    kernel = next(v for v in task.model.variables if v.path.endswith("head/kernel"))
+    write = worker.WRITERS["keras"]
+
+    def write_altered(kind, *arguments):
+        before = kernel.numpy()
+        kernel.assign(before + 0.01)
+        found = write(kind, *arguments)
+        kernel.assign(before)
+        return found
+
+    monkeypatch.setitem(worker.WRITERS, "keras", write_altered)
+    with pytest.raises(UserError, match=r"keras not kept: its logits lie up to 0\.\d+ from Python's"):
+        export(task, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_class_that_keras_does_not_know_is_told(tmp_path):
+    task = make_task("textcnn", {"embedding_dim": 8, "num_filters": 4})
+
+    class Unknown(type(task.model)):
+        pass
+
+    task.model = Unknown(**task.model.keywords).build_from_ids()
+    with pytest.raises(UserError, match=r"Unknown: .*register_keras_serializable"):
+        export(task, tmp_path)
+
+
+def test_what_stands_in_the_docs(tmp_path):
+    import keras
+
+    task = make_task("rnn_tagger")
+    export(task, tmp_path)
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    row = task.read(["Der Hund läuft"])[0]
+    inputs = {name: np.expand_dims(ids, 0) for name, ids in row.items()}
+    assert model(inputs).shape[:2] == inputs["token_ids"].shape and len(task.labels) == len(LABELS)
