@@ -22,10 +22,11 @@ class Model(run_tflite.Model):
     """An exported folder."""
 
     def open(self, path):
-        quiet = onnxruntime.SessionOptions()
-        quiet.log_severity_level = 3
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
-            str(Path(path, "model.onnx")), quiet, providers=["CPUExecutionProvider"]
+            str(Path(path, "model.onnx")), options, providers=["CPUExecutionProvider"]
         )
         self.outputs = [value.name for value in self.session.get_outputs()]
         return {file.name: file.read_bytes() for file in Path(path).iterdir()}

@@ -42,6 +42,8 @@ class OnnxRuntime:
             ) from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what it has to complain about comes as an exception
+        # Threads that wait by spinning take from each other what they wait for, where cores are few or busy.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its classes have no common name
