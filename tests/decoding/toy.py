@@ -7,11 +7,13 @@ import itertools
 import numpy as np
 from keras import ops
 
+from zoo.models.base import Decodes
+
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 STATES = 11
 
 
-class Toy:
+class Toy(Decodes):
     """Logits from a table, by the source, the position and all tokens so far (a number carried in the cache).
 
     Only the end mark and the `words` are likely, so that a beam can hold every likely answer.

@@ -1,6 +1,6 @@
 """The decoder: one compiled loop, greedy, with beams or drawing, for every model that writes text.
 
-It asks a model only for `encode`, `init_cache` and `step` (see zoo/models/base.py), so it serves recurrent
+It asks a model only for its decoding protocol (see zoo/models/base.py), so it serves recurrent
 networks and Transformers, translators and language models alike, in eager TensorFlow, XLA, JAX, SavedModel,
 TFLite and ONNX. What is known beforehand, a language model's prompt or the forced beginning of a translation, is
 read by the same loop: until it ends, the next token is given instead of chosen. Hypotheses that have ended stay
@@ -16,7 +16,6 @@ as they are, and the loop ends with the last of them.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -56,7 +55,7 @@ def begin(model, token_ids, how: Decoding, uniforms=None, prefix=None):
         known = _begun(known)
     elif prefix is not None:
         known = ops.concatenate([ops.full((batch, 1), BOS_ID, "int32"), ops.cast(prefix, "int32")], axis=1)
-    given = {"memory": _repeat(memory, count), "uniforms": uniforms, "known": known}
+    given = {"uniforms": uniforms, "known": known}
     if known is None:
         text = ops.full((batch, 1), BOS_ID, "int32")
         given["begins"] = 1
@@ -64,7 +63,11 @@ def begin(model, token_ids, how: Decoding, uniforms=None, prefix=None):
         text = known
         given["begins"] = ops.sum(ops.cast(ops.not_equal(known, PAD_ID), "int32"), axis=1, keepdims=True)
     text = ops.concatenate([text, ops.zeros((batch, how.length), "int32")], axis=1)
-    width = _size(text, 1)
+    length = _size(text, 1) - 1  # the last token is not read again
+    if count == 1:
+        given["memory"], cache = memory, model.init_cache(memory, length)
+    else:
+        given["memory"], cache = model.fan_out(memory, length, count)
     given["bounds"] = _bounds(how, token_ids)
     first = np.full((1, count), NEVER, "float32")
     first[:, 0] = 0.0  # all other hypotheses are impossible, for all are the same
@@ -74,7 +77,7 @@ def begin(model, token_ids, how: Decoding, uniforms=None, prefix=None):
         "done": ops.zeros((batch, count), "bool"),
         "log_p": ops.zeros((batch, count), "float32") + ops.convert_to_tensor(first),
         "lengths": ops.zeros((batch, count), "int32"),
-        "cache": model.init_cache(given["memory"], width - 1),
+        "cache": cache,
     }
     return given, {**state, "token": state["text"][:, :, 0]}
 
@@ -123,7 +126,7 @@ def step(model, how: Decoding, given, state):
         token = ops.take_along_axis(ops.reshape(token, (-1, count * count)), chosen, axis=1)
         done, lengths = (ops.take_along_axis(x, parent, axis=1) for x in (done, lengths))
         text = ops.reshape(ops.take(_flat(text), rows, axis=0), (-1, count, _size(text, 2)))
-        cache = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), cache)
+        cache = model.reorder(cache, rows)
     text = put(text, position + 1, ops.expand_dims(token, 2), axis=2)
     done = ops.logical_or(done, ops.equal(token, EOS_ID))
     done = ops.logical_or(done, place >= most - 1)
@@ -148,16 +151,18 @@ def finish(how: Decoding, state):
 def _candidates(how: Decoding, given, logits, place):
     """The best continuations of each hypothesis, or the drawn one: log-probabilities and tokens (B, N, K)."""
     count = how.hypotheses
-    total = ops.logsumexp(logits, axis=-1, keepdims=True)
     if how.sample:
         uniforms = given["uniforms"]
         places = ops.expand_dims(ops.arange(_size(uniforms, 1), dtype="int32"), 0)
         uniform = ops.sum(ops.where(ops.equal(places, place), uniforms, 0.0), axis=1)
         token = ops.expand_dims(choose(logits, uniform, how.temperature, how.top_k, how.top_p), 1)
         best = ops.take_along_axis(logits, token, axis=1)
+        largest = ops.max(logits, axis=1, keepdims=True)
     else:
         # The N best of each hypothesis hold the N best of all.
         best, token = top_k(logits, count)
+        largest = best[:, :1]
+    total = largest + ops.log(ops.sum(ops.exp(logits - largest), axis=1, keepdims=True))
     gain = ops.reshape(best - total, (-1, count, count))
     return gain, ops.reshape(ops.cast(token, "int32"), (-1, count, count))
 
@@ -218,8 +223,3 @@ def _flat(x):
 def _rows(x, times: int):
     """(B, 1) -> (B * N, 1), or what is one for all."""
     return ops.repeat(x, times, axis=0) if len(x.shape) and times > 1 else x
-
-
-def _repeat(nest, times: int):
-    """Each row `times` times, in a run: (B, ...) -> (B * times, ...)."""
-    return nest if times == 1 else keras.tree.map_structure(lambda x: ops.repeat(x, times, axis=0), nest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+from keras import ops
 
 from zoo.layers.dropout import Dropout
 from zoo.layers.feed_forward import FeedForward
@@ -70,10 +71,24 @@ class TransformerBlock(keras.layers.Layer):
         )
 
     def _cached(self, attention, y, position, cache, attention_mask, attention_bias):
-        """Self-attention of one position (B, 1, D), and the cache that now holds its keys and values too."""
-        new = attention.project_memory(y, start=position)
-        cache = tuple(put(old, position, n, axis=2) for old, n in zip(cache, new, strict=True))
-        read = attention.attend(y, *cache, attention_mask, attention_bias=attention_bias, start=position)
+        """Self-attention of one position (B, N, D), and the cache that now holds its keys and values too.
+
+        The N hypotheses of a row stand at the same position. Their slots lie side by side, (B, G * N, L, K), and
+        each query sees those of all, as far as the mask lets it: (B, G, N * L, K).
+        """
+        batch, count, heads = ops.shape(y)[0], y.shape[1], attention.num_key_value_heads
+        length, width = ops.shape(cache[0])[2], attention.head_dim
+        here = ops.zeros((1, count), "int32") + position  # not one behind the other
+        new = attention.project_memory(y, positions=here)
+        cache = tuple(
+            put(old, position, ops.reshape(n, (batch, heads * count, 1, width)), axis=2)
+            for old, n in zip(cache, new, strict=True)
+        )
+        keys, values = (ops.reshape(x, (batch, heads, count * length, width)) for x in cache)
+        if attention_bias is not None and count > 1:
+            attention_bias = ops.tile(attention_bias, (1, 1, 1, count))
+        start = {"start": position} if attention.transformer_xl else {"positions": here}
+        read = attention.attend(y, keys, values, attention_mask, attention_bias=attention_bias, **start)
         return read, cache
 
     def _feed(self, x, padding_mask, training):
@@ -206,7 +221,10 @@ class TransformerEncoderBlock(TransformerBlock):
         return (x, *weights) if return_attention_scores else x
 
     def step(self, inputs, position, cache, attention_mask, attention_bias=None):
-        """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it."""
+        """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it.
+
+        With N hypotheses a row (B, N, D) and (B, G * N, L, K); the mask says who sees what, (B, 1, N, N * L).
+        """
         written = []
 
         def self_attention(y):
@@ -314,9 +332,14 @@ class TransformerDecoderBlock(TransformerBlock):
         )
         return (x, *weights) if return_attention_scores else x
 
-    def step(self, inputs, position, cache, projected, memory_mask, attention_bias=None):
-        """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it."""
-        seen, written = cache_mask(cache[0].shape[2], position), []
+    def step(self, inputs, position, cache, projected, memory_mask, attention_bias=None, attention_mask=None):
+        """One position (B, 1, D): cache = keys and values (B, G, L, K) of the positions before it.
+
+        With N hypotheses a row (B, N, D) and (B, G * N, L, K); then an attention_mask says who sees what,
+        (B, 1, N, N * L). All of them read the same memory.
+        """
+        seen = cache_mask(ops.shape(cache[0])[2], position) if attention_mask is None else attention_mask
+        written = []
 
         def self_attention(y):
             read, new_cache = self._cached(self.self_attention, y, position, cache, seen, attention_bias)

@@ -130,11 +130,11 @@ class MultiHeadAttention(keras.layers.Layer):
             return_attention_scores,
         )
 
-    def project_memory(self, memory, start=0):
+    def project_memory(self, memory, start=0, positions=None):
         """Keys and values of a memory: (B, S, M) -> two of (B, G, S, K)."""
         keys = self._heads(self.key_dense, memory, self.num_key_value_heads)
         if self.rotary:
-            keys = self.rotary_embedding(keys, start=start)
+            keys = self.rotary_embedding(keys, start=start, positions=positions)
         return keys, self._heads(self.value_dense, memory, self.num_key_value_heads)
 
     def attend(

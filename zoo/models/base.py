@@ -17,6 +17,9 @@ logits one at a time; the search knows no other difference between the models:
 - `encode(token_ids) -> memory`: a dict of tensors, batch first; it does not change while decoding.
 - `init_cache(memory, length) -> cache`: a nest of tensors, batch first; it changes with each step.
 - `step(token, position, cache, memory) -> logits, cache`: token (B,), logits (B, V).
+
+A search that follows N hypotheses of each row begins with `fan_out(memory, length, beams) -> memory, cache`, after
+which `step` takes and gives N rows for each, and calls `reorder(cache, rows)` where hypotheses go on from others.
 """
 
 from __future__ import annotations
@@ -75,6 +78,28 @@ class VocabularyModel(ZooModel):
         return output_scores(x, ops.transpose(ops.convert_to_tensor(matrix)), bias)
 
 
+class Decodes:
+    """What writes text token by token; see the module for the protocol."""
+
+    def encode(self, token_ids):
+        raise NotImplementedError
+
+    def init_cache(self, memory, length: int):
+        raise NotImplementedError
+
+    def step(self, token, position, cache, memory):
+        raise NotImplementedError
+
+    def fan_out(self, memory, length: int, beams: int):
+        """What `beams` hypotheses of each row read, and their caches."""
+        memory = keras.tree.map_structure(lambda x: ops.repeat(x, beams, axis=0), memory)
+        return memory, self.init_cache(memory, length)
+
+    def reorder(self, cache, rows):
+        """The caches of the hypotheses `rows` (R,), in this order."""
+        return keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), cache)
+
+
 class Classifier(ZooModel):
     """Text -> logits of the labels; takes the keyword `num_classes`."""
 
@@ -97,7 +122,7 @@ class Tagger(ZooModel):
         raise NotImplementedError
 
 
-class LanguageModel(VocabularyModel):
+class LanguageModel(Decodes, VocabularyModel):
     """Text -> logits of the token after each; see the module for the decoding protocol.
 
     `encode` of a language model keeps the prompt itself: `{"prompt": token_ids}`, right-padded; the
@@ -111,12 +136,6 @@ class LanguageModel(VocabularyModel):
 
     def encode(self, token_ids):
         return {"prompt": token_ids}
-
-    def init_cache(self, memory, length: int):
-        raise NotImplementedError
-
-    def step(self, token, position, cache, memory):
-        raise NotImplementedError
 
 
 class MaskedLanguageModel(VocabularyModel):
@@ -140,17 +159,8 @@ class MaskedLanguageModel(VocabularyModel):
     input_ranks = {"token_ids": 2, "places": 2, "order": 2}
 
 
-class Seq2Seq(VocabularyModel):
+class Seq2Seq(Decodes, VocabularyModel):
     """Text -> logits of the next target token; see the module for the decoding protocol."""
 
     task = "translation"
     input_ranks = {"encoder_token_ids": 2, "decoder_token_ids": 2}
-
-    def encode(self, token_ids):
-        raise NotImplementedError
-
-    def init_cache(self, memory, length: int):
-        raise NotImplementedError
-
-    def step(self, token, position, cache, memory):
-        raise NotImplementedError

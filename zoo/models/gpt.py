@@ -8,9 +8,10 @@ from keras import ops
 from zoo.layers.blocks import TransformerEncoderBlock
 from zoo.layers.dropout import Dropout
 from zoo.layers.embedding import TiedEmbedding
-from zoo.layers.masks import cache_mask, causal_mask, padding_mask, sliding_window_mask
+from zoo.layers.masks import causal_mask, padding_mask, sliding_window_mask
 from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.base import LanguageModel
+from zoo.models.transformer_cache import closed, empty, opened, reordered
 from zoo.models.transformer_parts import added_positions, bias_of_step, position_bias, read
 
 
@@ -143,22 +144,31 @@ class GPT(LanguageModel):
         return self.embedding.embeddings, self.embedding.bias
 
     def init_cache(self, memory, length: int):
-        batch, zeros = ops.shape(memory["prompt"])[0], []
-        for block in self.blocks:
-            attention = block.attention
-            shape = (batch, attention.num_key_value_heads, length, attention.head_dim)
-            zeros.append(tuple(ops.zeros(shape, self.compute_dtype) for _ in range(2)))
-        return zeros
+        return self._empty(memory, length)
+
+    def fan_out(self, memory, length: int, beams: int):
+        if self.blocks[0].attention.transformer_xl:  # its positions are those of one hypothesis
+            return super().fan_out(memory, length, beams)
+        return memory, self._empty(memory, length, beams)
+
+    def reorder(self, cache, rows):
+        return reordered(cache, rows) if isinstance(cache, dict) else super().reorder(cache, rows)
+
+    def _empty(self, memory, length, beams=1):
+        attentions = [block.attention for block in self.blocks]
+        return empty(attentions, ops.shape(memory["prompt"])[0], length, self.compute_dtype, beams)
 
     def step(self, token, position, cache, memory):
-        length = ops.shape(cache[0][0])[2]  # a compiled search knows it only when it knows the prompt
-        seen = cache_mask(length, position, self.attention_window)
-        bias = bias_of_step(self.position_bias, position, length)
-        x, new_cache = self._embed(ops.expand_dims(token, 1), position), []
-        for block, block_cache in zip(self.blocks, cache, strict=True):
+        layers, seen, path = opened(cache, position, self.attention_window)
+        beams = 1 if path is None else path.shape[1]
+        x = self._embed(ops.expand_dims(token, 1), position)
+        x = ops.reshape(x, (-1, beams, x.shape[2]))  # (B, N, D)
+        bias, new = bias_of_step(self.position_bias, position, ops.shape(layers[0][0])[2]), []
+        for block, block_cache in zip(self.blocks, layers, strict=True):
             x, block_cache = block.step(x, position, block_cache, seen, bias)
-            new_cache.append(block_cache)
-        return ops.squeeze(self.logits(self._final(x)), 1), new_cache
+            new.append(block_cache)
+        logits = self.logits(self._final(x))
+        return ops.reshape(logits, (-1, logits.shape[2])), closed(new, path)
 
     def _embed(self, token_ids, start):
         x = self.embedding(token_ids)

@@ -11,6 +11,7 @@ from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import causal_mask, key_mask, padding_mask
 from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.base import Seq2Seq
+from zoo.models.transformer_cache import closed, empty, opened, reordered
 from zoo.models.transformer_parts import (
     added_positions,
     bias_of_sequence,
@@ -176,22 +177,33 @@ class Transformer(Seq2Seq):
         return {"mask": mask, "projected": projected}
 
     def init_cache(self, memory, length: int):
+        return self._empty(memory, length)
+
+    def fan_out(self, memory, length: int, beams: int):
+        if self.decoder[0].self_attention.transformer_xl:  # its positions are those of one hypothesis
+            return super().fan_out(memory, length, beams)
+        return memory, self._empty(memory, length, beams)
+
+    def reorder(self, cache, rows):
+        return reordered(cache, rows) if isinstance(cache, dict) else super().reorder(cache, rows)
+
+    def _empty(self, memory, length, beams=1):
         if hasattr(self.positions, "check"):
             self.positions.check(length)
-        zeros = []
-        for keys, _ in memory["projected"]:
-            batch, heads, width = ops.shape(keys)[0], keys.shape[1], keys.shape[3]
-            zeros.append(tuple(ops.zeros((batch, heads, length, width), keys.dtype) for _ in range(2)))
-        return zeros
+        attentions = [block.self_attention for block in self.decoder]
+        return empty(attentions, ops.shape(memory["mask"])[0], length, self.compute_dtype, beams)
 
     def step(self, token, position, cache, memory):
+        layers, seen, path = opened(cache, position)
+        beams = 1 if path is None else path.shape[1]
         x = self._embed(ops.expand_dims(token, 1), position, training=False)
-        bias = bias_of_step(self.decoder_bias, position, cache[0][0].shape[2])
-        new_cache = []
-        for block, block_cache, projected in zip(self.decoder, cache, memory["projected"], strict=True):
-            x, block_cache = block.step(x, position, block_cache, projected, memory["mask"], bias)
-            new_cache.append(block_cache)
-        return ops.squeeze(self.logits(self._final(1, x)), 1), new_cache
+        x = ops.reshape(x, (-1, beams, x.shape[2]))  # (B, N, D)
+        bias, new = bias_of_step(self.decoder_bias, position, ops.shape(layers[0][0])[2]), []
+        for block, block_cache, projected in zip(self.decoder, layers, memory["projected"], strict=True):
+            x, block_cache = block.step(x, position, block_cache, projected, memory["mask"], bias, seen)
+            new.append(block_cache)
+        logits = self.logits(self._final(1, x))
+        return ops.reshape(logits, (-1, logits.shape[2])), closed(new, path)
 
     def _encoder_states(self, token_ids, training):
         mask = padding_mask(token_ids)
