@@ -161,7 +161,7 @@ def _candidates(how: Decoding, given, logits, place):
     else:
         # The N best of each hypothesis hold the N best of all.
         best, token = top_k(logits, count)
-        largest = best[:, :1]
+        largest = ops.max(best, axis=1, keepdims=True)  # a slice of it would make XLA sort everything
     total = largest + ops.log(ops.sum(ops.exp(logits - largest), axis=1, keepdims=True))
     gain = ops.reshape(best - total, (-1, count, count))
     return gain, ops.reshape(ops.cast(token, "int32"), (-1, count, count))
@@ -184,7 +184,9 @@ def _settled(how: Decoding, done, log_p, scores, most):
     most = ops.zeros_like(log_p, dtype="int32") + most
     hope = ops.where(done, 2 * NEVER, _normalized(how, log_p, most))
     hope = ops.max(hope, axis=1, keepdims=True)
-    return ops.logical_and(ended, hope <= scores[:, how.n_best - 1 : how.n_best])
+    asked = ops.convert_to_tensor(np.arange(how.hypotheses)[None] < how.n_best)
+    last = ops.min(ops.where(asked, scores, -NEVER), axis=1, keepdims=True)  # no slice: see above
+    return ops.logical_and(ended, hope <= last)
 
 
 def _bounds(how: Decoding, token_ids):
