@@ -76,7 +76,7 @@ def test_what_a_loop_never_changes_is_read_from_outside():
 
     from zoo.export.onnx_graph import graphs, hoist_invariants
 
-    weight = tf.constant(np.arange(9.0, dtype="float32").reshape(3, 3))
+    weight = np.arange(9.0, dtype="float32").reshape(3, 3)
 
     def inner(x, kept):
         return tf.while_loop(
