@@ -65,3 +65,50 @@ def test_greedy_as_well_as_beams(tmp_path):
             loaded = runtime.load(folder / "onnx")
             assert loaded.translate(TEXTS) == task.translate(TEXTS, beams=beams)
             assert KINDS["translation"](task, "onnx", beams=beams).search["beams"] == beams
+
+
+def test_what_a_loop_never_changes_is_read_from_outside():
+    """A sum that grows, a constant handed on, two that change places: in a loop in a loop."""
+    import numpy as np
+    import onnxruntime
+    import tensorflow as tf
+    import tf2onnx
+
+    from zoo.export.onnx_graph import graphs, hoist_invariants
+
+    weight = np.arange(9.0, dtype="float32").reshape(3, 3)
+
+    def inner(x, kept):
+        return tf.while_loop(
+            lambda i, x, kept: i < 2, lambda i, x, kept: (i + 1, x @ weight / 9 + kept, kept), (0, x, kept)
+        )[1]
+
+    def function(x):
+        def step(i, x, a, b, kept):
+            return i + 1, inner(x, kept) + a, b, a, kept
+
+        start = (0, x, tf.ones_like(x), 2 * tf.ones_like(x), x)
+        return {"found": tf.while_loop(lambda i, *_: i < 3, step, start)[1], "kept": x}
+
+    signature = [tf.TensorSpec([None, 3], tf.float32, name="x")]
+    traced = tf.function(function, input_signature=signature, autograph=False)
+    model, _ = tf2onnx.convert.from_function(traced, signature, opset=17)
+
+    def carried(model):
+        return [
+            len(node.input) - 2
+            for part in graphs(model.graph)
+            for node in part.node
+            if node.op_type == "Loop"
+        ]
+
+    before = carried(model)
+    hoist_invariants(model.graph)
+    assert len(before) == 2 and sum(carried(model)) < sum(before)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).normal(size=(2, 3)).astype("float32")
+    found = dict(
+        zip([value.name for value in session.get_outputs()], session.run(None, {"x": x}), strict=True)
+    )
+    np.testing.assert_allclose(found["found"], traced(x)["found"], rtol=1e-6)
+    np.testing.assert_array_equal(found["kept"], x)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ import tf2onnx
 
 from zoo.errors import UserError
 from zoo.export.kinds import Kind
+from zoo.export.onnx_graph import graphs, hoist_invariants
 from zoo.export.parts import parts
 from zoo.export.portable import without_cudnn
 from zoo.runtime.onnx import write
@@ -51,6 +52,7 @@ def convert(function, inputs: Mapping[str, tuple[str, tuple]]) -> onnx.ModelProt
         model, _ = tf2onnx.convert.from_function(
             traced, signature, opset=OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
         )
+        hoist_invariants(model.graph)
         onnx.checker.check_model(model, full_check=True)
     except (
         ValueError,
@@ -69,15 +71,6 @@ def convert(function, inputs: Mapping[str, tuple[str, tuple]]) -> onnx.ModelProt
 def operators(model: onnx.ModelProto) -> Counter:
     """The operators of a model and how often each stands in it, the bodies of its loops included."""
     return Counter(node.op_type for graph in graphs(model.graph) for node in graph.node)
-
-
-def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph and those inside it: bodies of loops, branches."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from graphs(attribute.g)
 
 
 def _erfc(ctx, node, name, args):
