@@ -107,7 +107,7 @@ def _of_recipe(name: str, overrides: Sequence[str], given: dict[str, Any]) -> tu
     ]
     loaded = load_recipe(name, [*overrides, *options])
     for warning in loaded.warnings:
-        click.echo(warning, err=True)
+        output.echo(warning, err=True)
     recipe = loaded.recipe
     dataset = load_dataset(recipe)
     return make_tokenizer(recipe, dataset), dataset.tokenizer_texts(recipe.task)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from zoo.text import json_line, one_line, printable, valid
+from zoo.text import json_text, one_line, printable, valid
 
 
 def test_half_a_surrogate_pair_is_a_lost_character():
@@ -32,6 +32,6 @@ def test_an_answer_is_one_line(end):
 
 def test_json_is_one_line_and_loses_nothing():
     content = {"text": "狗\u2028\u2029\x85\x1b[0m\x9b\x7f\udcff\n😀", "score": 0.5, "nested": [["\0"]]}
-    line = json_line(content)
+    line = json_text(content)
     assert json.loads(line) == content and "狗" in line and "😀" in line
     assert len(line.splitlines()) == 1 and printable(line) == line and line.encode()

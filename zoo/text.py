@@ -16,7 +16,7 @@ LOST = "\ufffd"
 
 _HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_NOT_IN_JSON_LINES = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NOT_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def valid(text: str) -> str:
@@ -38,7 +38,7 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.splitlines()))
 
 
-def json_line(content: Any) -> str:
-    """JSON on one line, any language as it is; what terminals obey or readers take for a line's end is escaped."""
-    text = json.dumps(content, ensure_ascii=False)
-    return _NOT_IN_JSON_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+def json_text(content: Any, **options: Any) -> str:
+    """JSON, any language as it is; what terminals obey or readers take for a line's end is escaped."""
+    text = json.dumps(content, ensure_ascii=False, **options)
+    return _NOT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -14,10 +14,14 @@ import numpy as np
 
 from zoo.data.tokenizers import BOS, EOS, MASK, UNK, Tokenizer
 from zoo.data.words import WORD_BYTES, character_ids, split_words
+from zoo.errors import UserError
 
 HIDDEN = "[MASK]"
 """What a hidden token is in a text."""
 BLANKS = " \t\n\r\f"
+LONGEST_SENTENCE, LONGEST_PROMPT = 2048, 8192
+"""Tokens that a tagger and a language model read of one text. Neither cuts it; attention to many thousand tokens
+takes all memory there is, and a prompt that is read token by token hours."""
 Inputs = dict[str, np.ndarray]
 """Name of an input -> ids of one text (S, ...), or of a batch (B, S, ...)."""
 
@@ -37,7 +41,8 @@ def read_prompt(tokenizer: Tokenizer, text: str, max_length: int | None = None) 
 
     No begin mark else: of all windows of training only the first one of the stream may show it.
     """
-    return {"token_ids": np.array(tokenizer.encode(text) or [BOS], "int32")}
+    ids = within(tokenizer.encode(text), LONGEST_PROMPT, "a prompt", "give its end alone")
+    return {"token_ids": np.array(ids or [BOS], "int32")}
 
 
 def read_hidden(tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
@@ -95,6 +100,20 @@ def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
     return {"token_ids": token_ids, "character_ids": characters}
 
 
+def read_sentence(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
+    """The same, of a sentence that is to be tagged: at most LONGEST_SENTENCE pieces."""
+    read = read_words(tokenizer, words)
+    within(read["token_ids"], LONGEST_SENTENCE, "a text to tag", "give it sentence by sentence")
+    return read
+
+
+def within(ids: Sequence[int], longest: int, what: str, remedy: str) -> Sequence[int]:
+    """The ids; a UserError where they are too many."""
+    if len(ids) > longest:
+        raise UserError(f"{what} has {len(ids):,} tokens, and {longest:,} are read at most: {remedy}")
+    return ids
+
+
 def first_pieces(character_ids: np.ndarray) -> np.ndarray:
     """Where words begin: (S, W) -> (S,) bool."""
     return character_ids.any(axis=-1)
@@ -103,7 +122,7 @@ def first_pieces(character_ids: np.ndarray) -> np.ndarray:
 READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {
     "translation": read_text,
     "classification": read_text,
-    "tagging": lambda tokenizer, text, max_length: read_words(tokenizer, split_words(text)),
+    "tagging": lambda tokenizer, text, max_length: read_sentence(tokenizer, split_words(text)),
     "language_modeling": read_prompt,
     "masked_language_modeling": read_hidden,
 }
