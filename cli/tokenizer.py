@@ -11,6 +11,7 @@ from zoo.cli import output
 from zoo.cli.options import allow_code
 
 from zoo.errors import UserError
+from zoo.text import valid
 
 DEFAULT_SIZE = 8000
 """Pieces of a sub-word vocabulary when no recipe says how many."""
@@ -75,6 +76,7 @@ def show(folder: Path, text: str, as_json: bool) -> None:
 
     inside = folder / "tokenizer"
     tokenizer = Tokenizer.load(inside if (inside / MODEL_FILE).exists() else folder)
+    text = valid(text)
     ids = tokenizer.encode(text)
     pieces = tokenizer.pieces
     if as_json:
