@@ -163,3 +163,14 @@ def test_too_long(artefact):
     for refuses in (ask, lambda: kind.task.answer(["short", text])):
         with pytest.raises((UserError, tf.errors.InvalidArgumentError), match=r"tokens.*read at most"):
             refuses()
+
+
+def test_long_texts_are_answered_few_at_once(task):
+    """So many tokens at once, padding included, however many and long the texts are; each once."""
+    lengths = [3] * 200 + [700] * 30 + [5000, 9000, 1]
+    parts = list(task.parts(lengths))
+    assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
+    sizes = [(len(part), max(lengths[i] for i in part)) for part in parts]
+    assert all(count <= 64 and (count == 1 or count * longest <= 8192) for count, longest in sizes)
+    assert sizes[0] == (64, 3) and sizes[-1] == (1, 9000) and (11, 700) in sizes
+    assert list(task.parts([])) == []
