@@ -29,7 +29,7 @@ MODELS = {
     "writer": ("rnn_language_model", {"embedding_dim": 8, "units": 8}),
     "filler": (
         "bert",
-        {"hidden_dim": 8, "intermediate_dim": 8, "num_heads": 1, "num_layers": 1, "positions": "none"},
+        {"hidden_dim": 8, "intermediate_dim": 8, "num_heads": 2, "num_layers": 1, "positions": "none"},
     ),
 }
 LINES = [

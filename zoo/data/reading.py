@@ -7,7 +7,7 @@ refuse rows without any token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -22,6 +22,8 @@ BLANKS = " \t\n\r\f"
 LONGEST_SENTENCE, LONGEST_PROMPT = 2048, 8192
 """Tokens that a tagger and a language model read of one text. Neither cuts it; attention to many thousand tokens
 takes all memory there is, and a prompt that is read token by token hours."""
+AT_ONCE = 8192
+"""Tokens of the texts that are computed at once, padding included."""
 Inputs = dict[str, np.ndarray]
 """Name of an input -> ids of one text (S, ...), or of a batch (B, S, ...)."""
 
@@ -131,6 +133,24 @@ READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {
 def ended(ids: Sequence[int] | np.ndarray, max_length: int) -> np.ndarray:
     """Ids and the end mark, cut so that both are within max_length."""
     return np.append(np.asarray(ids[: max_length - 1], "int32"), np.int32(EOS))
+
+
+def similar(lengths: Sequence[int], most: int, tokens: int | None = None) -> Iterator[list[int]]:
+    """The numbers of texts of these lengths that are computed at once, those of similar length.
+
+    Args:
+        most: texts at once.
+        tokens: in them at once, padding included; a longer text stands alone. Attention takes memory by the square.
+    """
+    part: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        too_many = tokens is not None and (len(part) + 1) * lengths[i] > tokens
+        if part and (len(part) == most or too_many):
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part
 
 
 def pad(rows: Sequence[Inputs], count: int | None = None, length: int | None = None) -> Inputs:

@@ -300,7 +300,7 @@ def _until_eos(ids: Iterable[int]) -> Iterator[int]:
 
 def _model_type(model: bytes) -> int | None:
     """`ModelProto.trainer_spec.model_type` (fields 2 and 3), read without the protobuf package."""
-    trainer = next((value for field, value in _fields(model) if field == 2), b"")
+    trainer = next((part for field, part in _fields(model) if field == 2 and isinstance(part, bytes)), b"")
     return next((value for field, value in _fields(trainer) if field == 3), None)
 
 

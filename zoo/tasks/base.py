@@ -9,7 +9,7 @@ Every answer comes about in three steps, which the exports repeat in their own w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +21,7 @@ from zoo.config.metrics import METRICS
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
 from zoo.data.pipeline import one_batch
-from zoo.data.reading import pad, read
+from zoo.data.reading import AT_ONCE, pad, read, similar
 from zoo.data.tokenizers import Tokenizer
 
 Row = Mapping[str, np.ndarray]
@@ -51,8 +51,6 @@ class Task(keras.Model):
     """Name of each input of `core` -> (number of axes, type)."""
     batch_size = 64
     """Texts answered at once."""
-    batch_tokens = 8192
-    """Tokens in them, padding included; a longer text is answered alone. Attention takes memory by the square."""
     xla = False
     """Whether answers are computed by XLA: faster, after seconds of compiling for each new shape of a batch."""
 
@@ -177,24 +175,12 @@ class Task(keras.Model):
     def map_batches(self, function: Callable, rows: Sequence[Row]) -> list[dict[str, np.ndarray]]:
         """`function` over the rows in batches of similar length; its answers in the order of the rows."""
         answers: list = [None] * len(rows)
-        for part in self.parts([len(row["token_ids"]) for row in rows]):
+        for part in similar([len(row["token_ids"]) for row in rows], self.batch_size, AT_ONCE):
             results = function(self.batch([rows[i] for i in part]))
             results = {name: keras.ops.convert_to_numpy(x) for name, x in results.items()}
             for place, i in enumerate(part):
                 answers[i] = {name: x[place] for name, x in results.items()}
         return answers
-
-    def parts(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """The numbers of texts of these lengths that are answered at once: those of similar length."""
-        part: list[int] = []
-        for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-            full = len(part) == self.batch_size or (len(part) + 1) * lengths[i] > self.batch_tokens
-            if part and full:
-                yield part
-                part = []
-            part.append(i)
-        if part:
-            yield part
 
 
 def refuse_one(texts) -> None:
