@@ -77,7 +77,7 @@ class Tokenizer:
     ):
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # the latter where its own message is no text
             raise UserError(f"{origin}: damaged or not a SentencePiece model") from None
         p = self._processor
         if (p.pad_id(), p.unk_id(), p.bos_id(), p.eos_id()) != (PAD, UNK, BOS, EOS):
