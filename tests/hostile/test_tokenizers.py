@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sentencepiece
@@ -9,7 +11,7 @@ import tensorflow as tf
 from strings import BROKEN, CLASSES, LONG, counted, strings
 
 from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
-from zoo.data.reading import read_words
+from zoo.data.reading import LONGEST_PROMPT, LONGEST_SENTENCE, read_words
 from zoo.data.tokenizers import EOS, UNK, Tokenizer, train_tokenizer
 from zoo.data.tokenizers_graph import GraphTokenizer, valid
 from zoo.data.words import split_words
@@ -83,6 +85,12 @@ def test_the_texts():
     assert sum(valid_text(hostile.text) != hostile.text for hostile in found) >= 200
     no_utf8 = [hostile for hostile in found if hostile.bytes != valid_text(hostile.text).encode()]
     assert len(no_utf8) > 1500 and {hostile.name for hostile in no_utf8} <= set(BROKEN)
+
+
+def test_the_page_has_the_right_figures():
+    page = Path(__file__).parents[2].joinpath("docs", "any-text.md").read_text(encoding="utf-8")
+    assert f"of {len({**CLASSES, **BROKEN})} kinds" in page
+    assert f"{LONGEST_SENTENCE:,} tokens for a tagger, {LONGEST_PROMPT:,} in a prompt" in page
 
 
 def test_one_rule_for_what_is_no_text():
