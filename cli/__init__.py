@@ -59,7 +59,9 @@ class LazyGroup(click.Group):
             sys.stdout.flush()  # here, a reader that went away (`| head`) is still dealt with by click
             return result
         except UserError as error:
-            click.echo(str(error), err=True)
+            from zoo.cli import output
+
+            output.echo(str(error), err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)

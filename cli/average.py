@@ -52,4 +52,4 @@ def command(run: str, last: int | None, best: int | None, to: Path | None, as_js
     output.table(rows, title=f"validation of {run}")
     shown = shlex.quote(str(folder))
     lines = [f"average of {len(steps)} weights: {folder}", "next", f"  {output.program('zoo')} eval {shown}"]
-    click.echo("\n".join(lines), err=True)
+    output.echo("\n".join(lines), err=True)

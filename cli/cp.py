@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from zoo.cli import output
 
 from zoo import hub
 from zoo.errors import UserError
@@ -28,4 +29,4 @@ def command(name: str, file: Path) -> None:
         raise UserError(f"{file}: is there already: choose another name, or remove it first") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror}; choose another folder") from None
-    click.echo(f"{file}: change it, then `zoo train {file}`", err=True)
+    output.echo(f"{file}: change it, then `zoo train {file}`", err=True)

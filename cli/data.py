@@ -14,6 +14,7 @@ from zoo.config.tasks import STREAMS
 from zoo.data.datasets import Dataset, Split, answers, load_dataset
 from zoo.data.warnings import data_warnings, side_of, sides_of, unknown_rate
 from zoo.data.words import split_words
+from zoo.text import one_line
 
 BINS = 8  # of a histogram, up to data.max_length
 
@@ -30,14 +31,14 @@ def command(recipe: str, overrides: tuple[str, ...], samples: int, as_json: bool
 
     loaded = load_recipe(recipe, overrides)
     for warning in loaded.warnings:
-        click.echo(warning, err=True)
+        output.echo(warning, err=True)
     facts = describe(loaded.recipe, load_dataset(loaded.recipe), samples)
     if as_json:
         output.print_json(facts)
     else:
         _print(facts)
         for warning in facts["warnings"]:
-            click.echo(f"warning: {warning}", err=True)
+            output.echo(f"warning: {warning}", err=True)
 
 
 def describe(recipe, dataset: Dataset, samples: int) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def histogram(lengths: np.ndarray, limit: int) -> list[dict[str, int | None]]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    click.echo(
+    output.echo(
         f"{facts['dataset']}  {facts['address'] or 'files of your own'}  (licence: {facts['licence']})\n"
     )
     streams, two_sided = facts["task"] in STREAMS, facts["task"] == "translation"
@@ -161,13 +162,13 @@ def _print(facts: dict[str, Any]) -> None:
             f"{row[f'{side}_tokens']:,} {f'{side} ' if two_sided else ''}tokens" for side in sides
         )
         counted = unit if row["rows"] != 1 else unit.removesuffix("s")
-        click.echo(f"{row['split']:<5}  {row['rows']:,} {counted}, {tokens}")
+        output.echo(f"{row['split']:<5}  {row['rows']:,} {counted}, {tokens}")
     for what, row in facts["report"].items():
         if what != unit:  # stands above
-            click.echo(f"{what}: " + ", ".join(f"{split} {number:,}" for split, number in row.items()))
-    click.echo()
+            output.echo(f"{what}: " + ", ".join(f"{split} {number:,}" for split, number in row.items()))
+    output.echo()
     for what, value in _summary(facts):
-        click.echo(f"{what:<22}  {value}")
+        output.echo(f"{what:<22}  {value}")
     for side, bins in facts["lengths"].items():
         _print_bars(
             f"{side} tokens",
@@ -176,7 +177,7 @@ def _print(facts: dict[str, Any]) -> None:
     if facts["labels"]:
         _print_bars("tag" if facts["task"] == "tagging" else "label", facts["labels"])
     if facts["samples"]:
-        click.echo("\nfirst lines" if streams else "\nsamples")
+        output.echo("\nfirst lines" if streams else "\nsamples")
     for sample in facts["samples"]:
         _print_sample(sample)
 
@@ -208,20 +209,20 @@ def _print_sample(sample: dict[str, Any]) -> None:
     """The text with its answer, then its pieces."""
     if "tags" in sample:
         tagged = zip(sample["words"], sample["tags"], strict=True)
-        click.echo("  " + " ".join(f"{word}/{tag}" for word, tag in tagged))
+        output.echo("  " + " ".join(f"{word}/{tag}" for word, tag in tagged))
     elif "target" in sample:
-        click.echo(f"  {output.cell(sample['source'])}  ->  {output.cell(sample['target'])}")
+        output.echo(f"  {output.cell(sample['source'])}  ->  {output.cell(sample['target'])}")
     else:
-        click.echo(f"  {sample['source']}".rstrip())
-    click.echo(f"    {' '.join(sample['source_pieces'])}".rstrip())
+        output.echo(f"  {one_line(sample['source'])}".rstrip())
+    output.echo(f"    {one_line(' '.join(sample['source_pieces']))}".rstrip())
     if sample.get("target_pieces") is not None:
-        click.echo(f"    {' '.join(sample['target_pieces'])}")
+        output.echo(f"    {one_line(' '.join(sample['target_pieces']))}")
 
 
 def _print_bars(title: str, counts: dict[str, int]) -> None:
     """Counts with bars; without the bars where no person looks."""
-    click.echo(f"\n{title}")
+    output.echo(f"\n{title}")
     largest, width = max(1, *counts.values()), max(map(len, counts))
     for name, count in counts.items():
         bar = "█" * round(40 * count / largest) if output.is_terminal() else ""
-        click.echo(f"  {name:<{width}}  {count:>9,}  {bar}".rstrip())
+        output.echo(f"  {name:<{width}}  {count:>9,}  {bar}".rstrip())

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import click
+from zoo.cli import output
 
 MINUTES = 5
 """After which a check counts as failed."""
@@ -187,8 +188,6 @@ def command(as_json: bool) -> None:
 
     The exit code is 0 if all is well, 1 otherwise.
     """
-    from zoo.cli.output import print_json
-
     results = []
     for name in CHECKS:
         result = run_check(name)
@@ -197,7 +196,7 @@ def command(as_json: bool) -> None:
             _print(result)
     ok = all(result["ok"] for result in results)
     if as_json:
-        print_json({"ok": ok, "checks": results})
+        output.print_json({"ok": ok, "checks": results})
     sys.exit(0 if ok else 1)
 
 
@@ -217,22 +216,22 @@ def run_check(name: str) -> dict:
             timeout=MINUTES * 60,
             env=environment,
         )
-        ok, output, reason = done.returncode == 0, done.stderr, exit_reason(done.returncode)
+        ok, log, reason = done.returncode == 0, done.stderr, exit_reason(done.returncode)
         said = done.stdout.splitlines()
     except subprocess.TimeoutExpired:
-        ok, output, reason, said = False, "", f"no answer after {MINUTES} minutes", []
+        ok, log, reason, said = False, "", f"no answer after {MINUTES} minutes", []
     answer = json.loads(said[-1]) if said and said[-1].startswith("{") else {"detail": f"died: {reason}"}
     result = {"name": name, "ok": ok, **answer, "seconds": round(time.perf_counter() - start, 1)}
-    return result if ok else {**result, "remedy": CHECKS[name][1], "output": tail(output)}
+    return result if ok else {**result, "remedy": CHECKS[name][1], "output": tail(log)}
 
 
 def _print(result: dict) -> None:
     width = max(map(len, CHECKS))
-    click.echo(f"{result['name']:{width}}  {'ok' if result['ok'] else 'FAILED':6}  {result['detail']}")
+    output.echo(f"{result['name']:{width}}  {'ok' if result['ok'] else 'FAILED':6}  {result['detail']}")
     if not result["ok"]:
-        click.echo(f"{'':{width}}  remedy: {result['remedy']}")
+        output.echo(f"{'':{width}}  remedy: {result['remedy']}")
         if result["output"]:
-            click.echo(result["output"], err=True)
+            output.echo(result["output"], err=True)
 
 
 def _main(name: str) -> int:

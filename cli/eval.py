@@ -65,13 +65,12 @@ def command(
 
 def _judge(task, judging, path, model: str, samples: int, seed: int, as_json: bool) -> None:
     """Writes the texts beside the figures, one JSON object a line: they may hold line breaks."""
-    import json
-
     from zoo.data.datasets import load_dataset
     from zoo.judge import judge
+    from zoo.text import json_text
 
     figures, rows = judge(task, judging, load_dataset(task.recipe).train, samples, seed)
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    lines = [json_text(row) for row in rows]
     _report(path, model, "judge", {"judge": judging.recipe.name, **figures}, lines, as_json)
 
 
@@ -80,13 +79,14 @@ def _report(path, model: str, name: str, result: dict, answers: list[str], as_js
     from zoo.cli.output import print_json, table
 
     from zoo import files
+    from zoo.text import one_line
     from zoo.training.run_folder import RunFolder
 
     folder = RunFolder(path)
     if folder.resolved.exists():
         files.write_json(folder.evaluations / f"{name}.json", result)
         if answers:
-            files.write(folder.evaluations / f"{name}.txt", "\n".join(answers) + "\n")
+            files.write(folder.evaluations / f"{name}.txt", "\n".join(map(one_line, answers)) + "\n")
     if as_json:
         print_json(result)
         return

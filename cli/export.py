@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import click
+from zoo.cli import output
 from zoo.cli.options import allow_code
 
 COLUMNS = {
@@ -53,7 +54,6 @@ def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool
     Each is loaded in a fresh process and must answer validation texts as Python does; otherwise it is not
     kept, and the exit code is 2. Standard output is the path of each file, one a line.
     """
-    from zoo.cli import output
 
     from zoo.export import export
 
@@ -64,22 +64,20 @@ def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool
         out,
         xla=xla,
         **search,
-        progress=lambda line: click.echo(f"{line} …", err=True),
+        progress=lambda line: output.echo(f"{line} …", err=True),
     )
     if as_json:
         output.print_json(reports)
         return
     for report in reports:
-        click.echo(report["path"])
+        output.echo(report["path"])
     rows = [[output.cell(value(report)) for value in COLUMNS.values()] for report in reports]
     for line in ["", *output.plain_lines([list(COLUMNS), *rows]), "", "Try next:", *_next(reports)]:
-        click.echo(line, err=True)
+        output.echo(line, err=True)
 
 
 def _next(reports: list[dict]) -> list[str]:
     """Commands that ask the new files something."""
-    from zoo.cli.output import program
-
     light = "  {zoo} {verb} {path} {text}"
     commands = {
         "tflite": light,
@@ -100,8 +98,8 @@ def _next(reports: list[dict]) -> list[str]:
                 verb="generate" if generates else "predict",
                 text=f"--prompt {text}" if generates and report["format"] != "saved_model" else text,
                 seed=", seed=tf.constant(1)" if generates else "",
-                zoo=program("zoo"),
-                python=program("python"),
+                zoo=output.program("zoo"),
+                python=output.program("python"),
             )
         )
     return lines

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
-from zoo.cli import options
+from zoo.cli import options, output
 
 from zoo import runtime
 
@@ -50,11 +49,13 @@ def command(
     """Let a language model (a run folder, a shipped model, or an exported one) write on.
 
     Each text begins with its prompt. Without --prompt and --file it begins with nothing. Between several texts
-    stands an empty line.
+    stands an empty line. Control characters but tabs and line feeds are printed as U+FFFD; --json holds them as they
+    are.
     """
     from zoo.cli.predict import load_exported, read_lines
 
     from zoo.errors import UserError
+    from zoo.text import json_text
 
     if file and prompts:
         raise UserError("give --prompt or --file, not both")
@@ -86,9 +87,9 @@ def command(
     for number, answer in enumerate(found):
         if as_json:
             record = {"prompt": answer.prompt, "continuation": answer.continuation, "text": answer.text}
-            click.echo(json.dumps(record, ensure_ascii=False))
+            output.echo(json_text(record))
         else:
-            click.echo(("\n" if number else "") + answer.text)
+            output.echo(("\n" if number else "") + answer.text)
 
 
 def _expect(model: str, is_one: bool) -> None:

@@ -34,7 +34,7 @@ def command(kind: str | None, as_json: bool) -> None:
                 _recipes_by_task()
             else:
                 output.table(rows(kind), ("name", "description"), title=kind)
-            click.echo()
+            output.echo()
     else:
         everything = [{"kind": kind, **row} for kind in KINDS for row in rows(kind)]
         output.table(everything, ("name", "kind", "description"))
@@ -46,7 +46,7 @@ def _runs(as_json: bool) -> None:
     found = runs_in(Path("runs"))
     output.table(found, COLUMNS, as_json, title="runs")
     if not found and not as_json:
-        click.echo("no runs under runs/ here; `zoo train RECIPE` makes one", err=True)
+        output.echo("no runs under runs/ here; `zoo train RECIPE` makes one", err=True)
 
 
 def _recipes_by_task() -> None:
@@ -54,7 +54,7 @@ def _recipes_by_task() -> None:
     everything = rows("recipes")
     for number, task in enumerate(dict.fromkeys(row["name"].split("/")[0] for row in everything)):
         if number:
-            click.echo()
+            output.echo()
         these = [row for row in everything if row["name"].startswith(f"{task}/")]
         output.table(these, ("name", "description"), title=f"recipes, {task.replace('_', ' ')}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -12,10 +11,22 @@ from typing import Any
 
 import click
 
+from zoo.text import json_text, printable
+
 
 def is_terminal() -> bool:
     """Whether a person reads standard output."""
     return sys.stdout.isatty()
+
+
+def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
+    """Everything that we print goes through here: texts of others give no orders to a terminal."""
+    text = printable(text)
+    try:
+        click.echo(text, err=err, nl=nl)
+    except UnicodeEncodeError:  # a terminal of few letters
+        encoding = (sys.stderr if err else sys.stdout).encoding
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err, nl=nl)
 
 
 def program(name: str) -> str:
@@ -32,7 +43,7 @@ def program(name: str) -> str:
 
 def print_json(data: Any) -> None:
     """One JSON value, texts in their own script."""
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+    echo(json_text(data, indent=2, default=str))
 
 
 def table(
@@ -53,7 +64,7 @@ def table(
         _rich(rows, columns, title)
     else:
         for line in plain_lines([[cell(row.get(column)) for column in columns] for row in rows]):
-            click.echo(line)
+            echo(line)
 
 
 def plain_lines(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -70,7 +81,7 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return " ".join(str(value).split())
+    return printable(" ".join(str(value).split()))
 
 
 def _rich(rows: Sequence[Mapping[str, Any]], columns: list[str], title: str | None) -> None:

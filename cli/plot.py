@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from zoo.cli import output
 
 
 @click.command()
@@ -40,7 +41,7 @@ def command(runs: Sequence[str], out: Path | None, axis: str, metrics: Sequence[
     _check(metrics, known)
     decide = [metric for folder in folders if (metric := curves.deciding_metric(folder)) in known]
     draw(logged, metrics or list(dict.fromkeys(decide)), out, axis, log)
-    click.echo(str(out))
+    output.echo(str(out))
 
 
 def _folder(run: str) -> Path:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
 
 import click
-from zoo.cli import options
+from zoo.cli import options, output
 
 from zoo import runtime
 
@@ -29,10 +28,12 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
     """Answer TEXTs with a run folder, a shipped model or an exported one: a .tflite, an ONNX folder, a SavedModel.
 
     A translator answers with a text, a classifier with a label, a tagger with WORD/TAG for each word, a masked
-    language model with the text in which each [MASK] is filled in.
+    language model with the text in which each [MASK] is filled in. A line break in an answer is printed as a blank,
+    any other control character as U+FFFD; --json holds them as they are.
     Without TEXT and --file, or with the text `-`, texts are read from standard input, one a line.
     """
     from zoo.errors import UserError
+    from zoo.text import json_text, one_line, valid
 
     if file and texts:
         raise UserError("give texts or --file, not both")
@@ -68,10 +69,10 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         records = [answer.record() for answer in answers]
         if as_json:
             content = records[0] if len(records) == 1 else {"answers": records}
-            click.echo(json.dumps({"text": question, **content}, ensure_ascii=False))
+            output.echo(json_text({"text": valid(question), **content}))
         else:
             for record in records:
-                click.echo(" ".join(record["answer"].splitlines()))
+                output.echo(one_line(record["answer"]))
                 if n_best:
                     _print_candidates(record.get("masks", ()))
     if fills:
@@ -80,12 +81,11 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
 
 def _print_candidates(masks) -> None:
     """What each [MASK] might be, a line each."""
+    from zoo.text import json_text
+
     for number, candidates in enumerate(masks, 1):
-        named = (
-            f"{json.dumps(found['token'], ensure_ascii=False)} {found['probability']:.1%}"
-            for found in candidates
-        )
-        click.echo(f"  [MASK] {number}: {'  '.join(named)}")
+        named = (f"{json_text(found['token'])} {found['probability']:.1%}" for found in candidates)
+        output.echo(f"  [MASK] {number}: {'  '.join(named)}")
 
 
 def _note_unfilled(questions: list[str], answers: list[str]) -> None:
@@ -95,9 +95,9 @@ def _note_unfilled(questions: list[str], answers: list[str]) -> None:
     bare = sum(HIDDEN not in text for text in questions)
     if bare:
         count = f"{bare} of {len(questions)} texts" if len(questions) > 1 else "a text"
-        click.echo(f"note: {count} without {HIDDEN}: there is nothing to fill in", err=True)
+        output.echo(f"note: {count} without {HIDDEN}: there is nothing to fill in", err=True)
     if any(HIDDEN in text for text in answers):
-        click.echo(f"note: a {HIDDEN} behind data.max_length tokens is not read: it stays", err=True)
+        output.echo(f"note: a {HIDDEN} behind data.max_length tokens is not read: it stays", err=True)
 
 
 def generates(model: str) -> str:

@@ -22,8 +22,8 @@ def command(recipe: str, overrides: tuple[str, ...], resolved: bool, as_json: bo
     if as_json:
         output.print_json(loaded.recipe.model_dump(mode="json"))
     elif resolved or overrides:
-        click.echo(dump_recipe(loaded.recipe), nl=False)
+        output.echo(dump_recipe(loaded.recipe), nl=False)
     else:
-        click.echo(loaded.text, nl=not loaded.text.endswith("\n"))
+        output.echo(loaded.text, nl=not loaded.text.endswith("\n"))
     for warning in loaded.warnings:
-        click.echo(warning, err=True)
+        output.echo(warning, err=True)

@@ -11,6 +11,7 @@ from zoo.cli import output
 from zoo.cli.options import allow_code
 
 from zoo.errors import UserError
+from zoo.text import valid
 
 DEFAULT_SIZE = 8000
 """Pieces of a sub-word vocabulary when no recipe says how many."""
@@ -75,6 +76,7 @@ def show(folder: Path, text: str, as_json: bool) -> None:
 
     inside = folder / "tokenizer"
     tokenizer = Tokenizer.load(inside if (inside / MODEL_FILE).exists() else folder)
+    text = valid(text)
     ids = tokenizer.encode(text)
     pieces = tokenizer.pieces
     if as_json:
@@ -107,7 +109,7 @@ def _of_recipe(name: str, overrides: Sequence[str], given: dict[str, Any]) -> tu
     ]
     loaded = load_recipe(name, [*overrides, *options])
     for warning in loaded.warnings:
-        click.echo(warning, err=True)
+        output.echo(warning, err=True)
     recipe = loaded.recipe
     dataset = load_dataset(recipe)
     return make_tokenizer(recipe, dataset), dataset.tokenizer_texts(recipe.task)

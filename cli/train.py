@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import click
-from zoo.cli import options
+from zoo.cli import options, output
 
 
 @click.command()
@@ -48,7 +48,7 @@ def command(
         begun = (f"train.init_from={of}", f"tokenizer={{name: pretrained, run: {of}}}")
         loaded, folder = load_recipe(recipe, (*overrides, *begun)), fork
     for warning in loaded.warnings:
-        click.echo(warning, err=True)
+        output.echo(warning, err=True)
     if find_cluster().leads:
         RunFolder(folder).check_sources(loaded.recipe, fresh)  # before TensorFlow starts
 
@@ -63,7 +63,7 @@ def command(
     try:
         outcome = train(loaded, folder, fresh)
     except Stopped as stopped:
-        click.echo(f"{_stopped(stopped, RunFolder(folder))}; go on with\n  {typed.again()}", err=True)
+        output.echo(f"{_stopped(stopped, RunFolder(folder))}; go on with\n  {typed.again()}", err=True)
         raise SystemExit(128 + stopped.signal) from None
     except Diverged as error:
         if error.progress.best is None:
@@ -77,7 +77,7 @@ def command(
     if outcome is None:  # one of several processes, and not the one that writes
         return
     progress = outcome.progress
-    click.echo(str(folder))
+    output.echo(str(folder))
     minutes = progress.seconds / 60
     lines = [
         f"trained {progress.step:,} steps, {progress.tokens:,} tokens, {minutes:.1f} minutes"
@@ -93,7 +93,7 @@ def command(
         lines.append(f"no validation gave a number for {outcome.metric}: no checkpoint is the best")
     else:  # train.steps was set below the state's step before anything was validated
         lines.append("no validation yet: give more train.steps")
-    click.echo("\n".join(lines), err=True)
+    output.echo("\n".join(lines), err=True)
 
 
 class Typed:
@@ -115,13 +115,11 @@ class Typed:
         return self._command(tuple(said.values()), run, fork)
 
     def _command(self, overrides: tuple[str, ...], run: Path | None, fork: Path | None) -> str:
-        from zoo.cli.output import program
-
         from zoo import user_code
 
         named = [*(("--run", run) if run else ()), *(("--fork", fork) if fork else ())]
         allowed = ["--allow-code"] if user_code.allowed() else []
-        return f"{program('zoo')} " + shlex.join(
+        return f"{output.program('zoo')} " + shlex.join(
             ["train", self.recipe, *overrides, *map(str, named), *allowed]
         )
 
@@ -139,16 +137,18 @@ def _stopped(stopped, folder) -> str:
 
 def _next_commands(folder: Path, recipe, example: str) -> list[str]:
     """Commands that work as they are printed."""
-    from zoo.cli.output import program
-
-    run, zoo, text = shlex.quote(str(folder)), program("zoo"), shlex.quote(example or example_text(recipe))
+    run, zoo, text = (
+        shlex.quote(str(folder)),
+        output.program("zoo"),
+        shlex.quote(example or example_text(recipe)),
+    )
     ask = f"generate {run} --prompt {text}" if recipe.task == "language_modeling" else f"predict {run} {text}"
     return [
         f"  {zoo} eval {run} --split val",
         f"  {zoo} {ask}",
         f"  {zoo} export {run} --format saved_model,tflite",
         f"  {zoo} plot {run}",
-        f"  {program('tensorboard')} --logdir {run}/tensorboard",
+        f"  {output.program('tensorboard')} --logdir {run}/tensorboard",
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import click
-from zoo.cli import options
+from zoo.cli import options, output
 
 from zoo.errors import UserError
 
@@ -27,8 +27,8 @@ def command(recipes: tuple[str, ...]) -> None:
             problems += error.problems
             continue
         for warning in loaded.warnings:
-            click.echo(warning, err=True)
-        click.echo(f"{name}  is valid")
+            output.echo(warning, err=True)
+        output.echo(f"{name}  is valid")
     if problems:
         raise UserError(*dict.fromkeys(problems))
 

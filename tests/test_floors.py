@@ -15,6 +15,7 @@ FLOORS = {
     0: (
         "zoo",
         "zoo.errors",
+        "zoo.text",
         "zoo.files",
         "zoo.registry",
         "zoo.config",

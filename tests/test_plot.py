@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import xml.etree.ElementTree
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,7 @@ def test_without_matplotlib(tmp_path, monkeypatch) -> None:
 def test_no_tensorflow_and_no_chatter(tmp_path) -> None:
     program = """
 import sys
+import xml.etree.ElementTree
 from zoo.cli import main
 try:
     main(sys.argv[1:], prog_name="zoo")
@@ -254,3 +256,28 @@ assert not {"tensorflow", "keras", "jax"} & set(sys.modules)
     command = [sys.executable, "-c", program, "plot", str(write_run(tmp_path / "跑")), "--x", "minutes"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/跑/curves.png\n", "")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("ending", ["svg", "pdf", "png"])
+def test_names_are_only_names(tmp_path, monkeypatch, ending, count) -> None:
+    """No formulas, no markup, no control characters that would break an SVG; none is left out."""
+    monkeypatch.chdir(tmp_path)
+    names = ["_$\\frac{$ <script>&amp; \x1b\x07\udcff", "$x^2$"][:count]
+    for name in names:
+        write_run(Path(name))
+    zoo("plot", *names, "--out", f"curves.{ending}")
+    content = Path(f"curves.{ending}").read_bytes()
+    if ending == "svg":
+        drawn = xml.etree.ElementTree.fromstring(content)
+        assert b"<script>" not in content and len(content) > 5000 and len(drawn)
+
+
+def test_the_names_in_a_legend(drawn, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("_hidden", "$x$"):
+        write_run(Path(name))
+    zoo("plot", "_hidden", "$x$")
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["_hidden", "$x$"]
+    assert not any(text.get_parse_math() for text in legend.get_texts())

@@ -1,5 +1,6 @@
 """Answers, and how they come about from what a model computed: the same in Python and behind exported files.
 
+What they repeat of a question is text (zoo/text.py), whatever came in.
 No Keras: the runtime without TensorFlow says its answers here too.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from zoo.data.reading import filled
 from zoo.data.tokenizers import Tokenizer
 from zoo.errors import UserError
+from zoo.text import valid
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Tagging:
     def of(cls, words: Sequence[str], tags: Sequence[int], labels: Sequence[str]) -> Tagging:
         """From the numbers of the tags, one at each word's first piece; those behind the last word are padding."""
         told = [labels[tag] for tag in tags if tag != NO_TAG]
-        return cls(tuple(words), tuple(told[: len(words)]))
+        return cls(tuple(map(valid, words)), tuple(told[: len(words)]))
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Filling:
             tuple((surfaces[i].strip() or surfaces[i], p) for i, p in zip(*both, strict=True))
             for both in zip(ids.tolist(), probabilities.tolist(), strict=True)
         )
-        return cls(filled(text, best), tuple(named))
+        return cls(filled(valid(text), best), tuple(named))
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Generation:
 
         The prompt stays as it was written, even where the tokenizer cannot write it.
         """
+        prompt = valid(prompt)
         whole = tokenizer.decode(ids)
         for beginning in (prompt, tokenizer.decode(ids[:known])):
             if whole.startswith(beginning):

@@ -11,10 +11,12 @@ import logging
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from zoo.curves import Curves, best_of
 from zoo.errors import UserError
+from zoo.text import one_line
 
 FORMATS = (".png", ".svg", ".pdf")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -41,6 +43,7 @@ STYLE = {
     "legend.framealpha": 0.85,
     "pdf.fonttype": 42,
     "svg.hashsalt": "zoo",
+    "text.parse_math": False,  # a `$` in the name of a folder begins no formula
 }
 
 
@@ -57,6 +60,7 @@ def draw(
         log: whether the loss stands on a logarithmic axis.
     """
     matplotlib = _matplotlib()
+    runs = [replace(run, name=one_line(run.name)) for run in runs]
     panels = [metric for metric in metrics if metric != "loss"]
     rates = any(len({*run.curve("learning_rate")[1]}) > 2 for run in runs)
     heights = [LOSS, *[FIGURE] * len(panels), *[RATE] * rates]

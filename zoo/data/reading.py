@@ -7,17 +7,23 @@ refuse rows without any token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
 
 from zoo.data.tokenizers import BOS, EOS, MASK, UNK, Tokenizer
 from zoo.data.words import WORD_BYTES, character_ids, split_words
+from zoo.errors import UserError
 
 HIDDEN = "[MASK]"
 """What a hidden token is in a text."""
 BLANKS = " \t\n\r\f"
+LONGEST_SENTENCE, LONGEST_PROMPT = 2048, 8192
+"""Tokens that a tagger and a language model read of one text. Neither cuts it; attention to many thousand tokens
+takes all memory there is, and a prompt that is read token by token hours."""
+AT_ONCE = 8192
+"""Tokens of the texts that are computed at once, padding included."""
 Inputs = dict[str, np.ndarray]
 """Name of an input -> ids of one text (S, ...), or of a batch (B, S, ...)."""
 
@@ -37,7 +43,8 @@ def read_prompt(tokenizer: Tokenizer, text: str, max_length: int | None = None) 
 
     No begin mark else: of all windows of training only the first one of the stream may show it.
     """
-    return {"token_ids": np.array(tokenizer.encode(text) or [BOS], "int32")}
+    ids = within(tokenizer.encode(text), LONGEST_PROMPT, "a prompt", "give its end alone")
+    return {"token_ids": np.array(ids or [BOS], "int32")}
 
 
 def read_hidden(tokenizer: Tokenizer, text: str, max_length: int) -> Inputs:
@@ -95,6 +102,20 @@ def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
     return {"token_ids": token_ids, "character_ids": characters}
 
 
+def read_sentence(tokenizer: Tokenizer, words: Sequence[str]) -> Inputs:
+    """The same, of a sentence that is to be tagged: at most LONGEST_SENTENCE pieces."""
+    read = read_words(tokenizer, words)
+    within(read["token_ids"], LONGEST_SENTENCE, "a text to tag", "give it sentence by sentence")
+    return read
+
+
+def within(ids: Sequence[int], longest: int, what: str, remedy: str) -> Sequence[int]:
+    """The ids; a UserError where they are too many."""
+    if len(ids) > longest:
+        raise UserError(f"{what} has {len(ids):,} tokens, and {longest:,} are read at most: {remedy}")
+    return ids
+
+
 def first_pieces(character_ids: np.ndarray) -> np.ndarray:
     """Where words begin: (S, W) -> (S,) bool."""
     return character_ids.any(axis=-1)
@@ -103,7 +124,7 @@ def first_pieces(character_ids: np.ndarray) -> np.ndarray:
 READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {
     "translation": read_text,
     "classification": read_text,
-    "tagging": lambda tokenizer, text, max_length: read_words(tokenizer, split_words(text)),
+    "tagging": lambda tokenizer, text, max_length: read_sentence(tokenizer, split_words(text)),
     "language_modeling": read_prompt,
     "masked_language_modeling": read_hidden,
 }
@@ -112,6 +133,24 @@ READERS: dict[str, Callable[[Tokenizer, str, int], Inputs]] = {
 def ended(ids: Sequence[int] | np.ndarray, max_length: int) -> np.ndarray:
     """Ids and the end mark, cut so that both are within max_length."""
     return np.append(np.asarray(ids[: max_length - 1], "int32"), np.int32(EOS))
+
+
+def similar(lengths: Sequence[int], most: int, tokens: int | None = None) -> Iterator[list[int]]:
+    """The numbers of texts of these lengths that are computed at once, those of similar length.
+
+    Args:
+        most: texts at once.
+        tokens: in them at once, padding included; a longer text stands alone. Attention takes memory by the square.
+    """
+    part: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        too_many = tokens is not None and (len(part) + 1) * lengths[i] > tokens
+        if part and (len(part) == most or too_many):
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part
 
 
 def pad(rows: Sequence[Inputs], count: int | None = None, length: int | None = None) -> Inputs:

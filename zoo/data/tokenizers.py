@@ -12,6 +12,8 @@ matches control pieces, so `</s>` in a text is four ordinary characters.
 
 What does not survive the round trip: U+2581 (▁), SentencePiece's sign for a space, is read as a space by all
 but `byte`; neighbouring <unk> become one, as SentencePiece writes them; `word` reads several spaces as one.
+
+What is no text, half a surrogate pair in a Python string or bytes that are no UTF-8, is read as U+FFFD (zoo/text.py).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import sentencepiece
 
 from zoo import files
 from zoo.errors import UserError
+from zoo.text import valid
 
 if TYPE_CHECKING:  # pydantic is not needed to read text: an exported model runs without it
     from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
@@ -74,7 +77,7 @@ class Tokenizer:
     ):
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # the latter where its own message is no text
             raise UserError(f"{origin}: damaged or not a SentencePiece model") from None
         p = self._processor
         if (p.pad_id(), p.unk_id(), p.bos_id(), p.eos_id()) != (PAD, UNK, BOS, EOS):
@@ -97,10 +100,10 @@ class Tokenizer:
         return hashlib.sha256(self.model_bytes).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        return self._processor.encode(_valid(text))
+        return self._processor.encode(valid(text))
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        return self._processor.encode([_valid(text) for text in texts]) if len(texts) else []
+        return self._processor.encode([valid(text) for text in texts]) if len(texts) else []
 
     @cached_property
     def whole_words(self) -> bool:
@@ -112,7 +115,7 @@ class Tokenizer:
 
         Words alone have no inside; theirs is encoded like any text.
         """
-        return self._inside.encode(_valid(text))
+        return self._inside.encode(valid(text))
 
     @cached_property
     def _inside(self) -> sentencepiece.SentencePieceProcessor:
@@ -246,7 +249,7 @@ def _training_lines(texts: Iterable[str]) -> Iterator[str]:
     that a document's line breaks are characters like others.
     """
     for text in texts:
-        line = _valid(text).translate(RESERVED)
+        line = valid(text).translate(RESERVED)
         start = 0
         while len(line) - start > LONGEST_LINE:
             end = line.rfind(" ", start + 1, start + LONGEST_LINE)
@@ -295,14 +298,9 @@ def _until_eos(ids: Iterable[int]) -> Iterator[int]:
             yield i
 
 
-def _valid(text: str) -> str:
-    """Lone surrogates (bytes of a command line that are no UTF-8) become question marks."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _model_type(model: bytes) -> int | None:
     """`ModelProto.trainer_spec.model_type` (fields 2 and 3), read without the protobuf package."""
-    trainer = next((value for field, value in _fields(model) if field == 2), b"")
+    trainer = next((part for field, part in _fields(model) if field == 2 and isinstance(part, bytes)), b"")
     return next((value for field, value in _fields(trainer) if field == 3), None)
 
 

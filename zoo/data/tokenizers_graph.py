@@ -80,6 +80,11 @@ class GraphTokenizer(tf.Module):
         return self._sentencepiece.detokenize(tf.ragged.boolean_mask(ids, ids.with_flat_values(kept)))
 
 
+def valid(texts: tf.Tensor) -> tf.Tensor:
+    """As `zoo.text.valid`, of strings (B,): bytes that are no UTF-8 become U+FFFD."""
+    return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+
+
 def _characters(words: tf.Tensor) -> tf.Tensor:
     """Strings (n,) -> the ids of their first and last bytes (n, WORD_BYTES) int32."""
     half = WORD_BYTES // 2

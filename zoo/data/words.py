@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zoo.text import valid
+
 WORD_BYTES = 24
 """Bytes of a word that a model sees. Of a longer word the first and the last 12: suffixes tell most of a tag."""
 FIRST_BYTE = 4
@@ -37,7 +39,7 @@ def character_ids(words: Sequence[str], width: int = WORD_BYTES) -> np.ndarray:
     out = np.zeros((len(words), width), "int32")
     half = width // 2
     for row, word in zip(out, words, strict=True):
-        content = word.encode("utf-8", "replace")
+        content = valid(word).encode()
         if len(content) > width:
             content = content[: width - half] + content[-half:]
         row[: len(content)] = np.frombuffer(content, "uint8")

@@ -48,7 +48,8 @@ class Model:
 
     def answer(self, row):
         """(what is said, what the file gave): dicts of plain values."""
-        return getattr(self, self.signature["task"])(row)
+        text = re.sub("[\ud800-\udfff]", "\ufffd", row["text"])  # JSON may hold half a surrogate pair
+        return getattr(self, self.signature["task"])({**row, "text": text})
 
     def translation(self, row):
         out = self.infer(ids=self.with_end(row["text"]))

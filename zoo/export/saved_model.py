@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from zoo.data.tokenizers_graph import GraphTokenizer
+from zoo.data.tokenizers_graph import GraphTokenizer, valid
 from zoo.export.kinds import Kind
 from zoo.export.portable import without_cudnn
 
@@ -73,6 +73,7 @@ class Exported(tf.Module):
         return {name: x[:count] for name, x in self.core(*rows).items()}
 
     def answer(self, text, *seed) -> dict[str, tf.Tensor]:
+        text = valid(text)
         inputs = self.read(text, *seed)
         computed = self.compute(*(inputs[name] for name in self.kind.inputs))
         return self.kind.say(self.tokenizer, text, inputs, computed)

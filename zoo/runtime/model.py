@@ -23,7 +23,7 @@ from zoo.answers import (
     too_long,
     uniforms_of,
 )
-from zoo.data.reading import Inputs, pad, read
+from zoo.data.reading import AT_ONCE, Inputs, pad, read, similar
 from zoo.data.tokenizers import MODEL_FILE, Tokenizer
 from zoo.data.words import split_words
 from zoo.errors import UserError
@@ -77,7 +77,9 @@ class ExportedModel:
         self.tokenizer = Tokenizer.from_bytes(parts[MODEL_FILE], origin=f"{origin}: {MODEL_FILE}")
         self.signature = self._json(parts, SIGNATURE_FILE, dict)
         self.task, self.max_length = self.signature.get("task"), self.signature.get("max_length")
-        if self.task not in SIGNATURES or type(self.max_length) is not int or self.max_length < 2:
+        positions = self.signature.get("positions")
+        known = isinstance(self.task, str) and self.task in SIGNATURES and type(self.max_length) is int
+        if not known or self.max_length < 2 or type(positions) not in (int, type(None)):
             raise self._error(f"{SIGNATURE_FILE} names no task and max_length that this version knows")
         named = self.task in ("classification", "tagging")
         self.labels = self._json(parts, LABELS_FILE, list) if named else None
@@ -91,6 +93,8 @@ class ExportedModel:
         inputs, outputs = set(self._engine.inputs), set(self._engine.outputs)
         if inputs != {self._names.get(name, name) for name in wanted} or not outputs.issuperset(answers):
             raise self._error(f"its signature is {sorted(inputs)} -> {sorted(outputs)}")
+        if "uniforms" in inputs and not (self._engine.inputs["uniforms"][1:] or [None])[0]:
+            raise self._error("it does not say how many tokens it adds")
 
     def answer(self, text: str) -> Answer:
         """The answer to one text; `str` of it is what one reads."""
@@ -164,11 +168,9 @@ class ExportedModel:
     def _compute(self, rows: Sequence[Inputs]) -> list[dict[str, np.ndarray]]:
         """What the engine makes of each row, asked in batches of similar length."""
         fixed = self._engine.inputs[self._names["token_ids"]][0]
-        size = fixed or BATCH
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["token_ids"]))
+        lengths = [len(row["token_ids"]) for row in rows]
         found: list = [None] * len(rows)
-        for start in range(0, len(order), size):
-            part = order[start : start + size]
+        for part in similar(lengths, fixed or BATCH, None if fixed else AT_ONCE):
             # A model of a fixed batch is given rows again until it is full.
             asked = [rows[i] for i in part] + [rows[part[-1]]] * (fixed - len(part) if fixed else 0)
             batch = pad([{name: row[name] for name in row if name != "uniforms"} for row in asked])
@@ -208,9 +210,9 @@ class ExportedModel:
     def _json(self, parts: Mapping[str, bytes], name: str, kind: type) -> Any:
         try:
             value = json.loads(parts[name])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, RecursionError):
             raise self._error(f"{name} is missing or damaged in it") from None
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (kind is list and not all(isinstance(x, str) for x in value)):
             raise self._error(f"{name} is damaged in it")
         return value
 

@@ -5,6 +5,7 @@ A SavedModel is a program: load only those whose maker you trust.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import tensorflow_text  # noqa: F401 - registers the tokenizer's operators
 from zoo.answers import Classification, Filling, Generation, Tagging, Translation
 from zoo.errors import UserError
 from zoo.runtime.model import BATCH, REMEDY, Answer, broken
+from zoo.text import valid
 
 TASKS = {
     frozenset({"text", "score"}): "translation",
@@ -82,13 +84,18 @@ class SavedModel:
             part = texts[start : start + BATCH]
             # Within a batch the place decides what is drawn: each batch has a seed of its own.
             drawn = {"seed": tf.constant((seed + 7919 * number) % 2**31)} if self._seeded else {}
-            outputs = self._serve(
-                text=tf.constant([text.encode("utf-8", "replace") for text in part]), **drawn
-            )
+            outputs = self._ask([valid(text).encode() for text in part], **drawn)
             plain = {name: value.numpy().tolist() for name, value in outputs.items()}
             for place, text in enumerate(part):
                 found.append(self._say(text, {name: values[place] for name, values in plain.items()}))
         return found
+
+    def _ask(self, texts: list[bytes], **drawn) -> dict:
+        try:
+            return self._serve(text=tf.constant(texts), **drawn)
+        except tf.errors.InvalidArgumentError as error:
+            refused = re.search(r"a text has more tokens .*", str(error))
+            raise UserError(f"{self._origin}: {refused[0] if refused else error.message}") from None
 
     def _say(self, text: str, row: dict) -> Answer:
         row = {name: x.decode("utf-8", "replace") if isinstance(x, bytes) else x for name, x in row.items()}
@@ -105,4 +112,4 @@ class SavedModel:
             return Filling(row["text"], ())
         if self.task == "translation":
             return Translation(row["text"], row["score"])
-        return Generation(text, row["text"][len(text) :])
+        return Generation(valid(text), row["text"][len(text) :])

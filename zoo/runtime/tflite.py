@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import io
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ from ai_edge_litert.interpreter import Interpreter
 from zoo.runtime.model import LABELS_FILE, PARTS, ExportedModel, Refused, broken, content_of
 
 CHECKSUM_FILE = "model.sha256"
+LARGEST = 2**27
+"""Bytes of an appended file; a vocabulary of a million pieces has a fourth of that."""
 
 
 def load(path: str | Path) -> ExportedModel:
@@ -64,8 +67,8 @@ def parts_of(content: bytes, origin: str) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             end = min(entry.header_offset for entry in archive.infolist())
             wanted = {*PARTS, LABELS_FILE, CHECKSUM_FILE} & {*archive.namelist()}
-            parts = {name: archive.read(name) for name in wanted}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError):
+            parts = {name: unpacked(archive, name) for name in wanted}
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, RuntimeError):
         raise broken(origin, "no tokenizer is appended to it, or the file is damaged") from None
     if CHECKSUM_FILE not in parts:
         raise broken(origin, f"{CHECKSUM_FILE} is missing in it")
@@ -73,6 +76,14 @@ def parts_of(content: bytes, origin: str) -> dict[str, bytes]:
     if hashlib.sha256(content[:end]).hexdigest() != parts[CHECKSUM_FILE].decode("ascii", "replace"):
         raise broken(origin, "the model in it is damaged")
     return parts
+
+
+def unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file of the archive; zipfile never gives more of it than it says to be long."""
+    entry = archive.getinfo(name)
+    if entry.file_size > LARGEST or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is none of ours")
+    return archive.read(entry)
 
 
 def append(path: str | Path, files: Mapping[str, bytes]) -> None:

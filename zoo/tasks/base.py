@@ -21,7 +21,7 @@ from zoo.config.metrics import METRICS
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
 from zoo.data.pipeline import one_batch
-from zoo.data.reading import pad, read
+from zoo.data.reading import AT_ONCE, pad, read, similar
 from zoo.data.tokenizers import Tokenizer
 
 Row = Mapping[str, np.ndarray]
@@ -174,10 +174,8 @@ class Task(keras.Model):
 
     def map_batches(self, function: Callable, rows: Sequence[Row]) -> list[dict[str, np.ndarray]]:
         """`function` over the rows in batches of similar length; its answers in the order of the rows."""
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["token_ids"]))
         answers: list = [None] * len(rows)
-        for start in range(0, len(order), self.batch_size):
-            part = order[start : start + self.batch_size]
+        for part in similar([len(row["token_ids"]) for row in rows], self.batch_size, AT_ONCE):
             results = function(self.batch([rows[i] for i in part]))
             results = {name: keras.ops.convert_to_numpy(x) for name, x in results.items()}
             for place, i in enumerate(part):

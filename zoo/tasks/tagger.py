@@ -9,7 +9,7 @@ from keras import ops
 
 from zoo.answers import NO_TAG, Tagging
 from zoo.data.datasets import Split
-from zoo.data.reading import read_words
+from zoo.data.reading import read_sentence
 from zoo.data.words import split_words
 from zoo.metrics import score_tagging
 from zoo.tasks.base import Task
@@ -32,8 +32,8 @@ class Tagger(Task):
         return [list(answer) for answer in self.answer(texts)]
 
     def read(self, texts: Sequence[Text]) -> list[dict[str, np.ndarray]]:
-        """Every word, however many they are."""
-        return [read_words(self.tokenizer, words_of(text)) for text in texts]
+        """Every word: a text is not cut."""
+        return [read_sentence(self.tokenizer, words_of(text)) for text in texts]
 
     def core(self, inputs):
         """{"tags": (B, S)}: the number of each word's label at its first piece, else NO_TAG."""

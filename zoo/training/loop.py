@@ -28,6 +28,7 @@ from zoo.data.vocabulary import hides_phrases, make_tokenizer
 from zoo.data.warnings import data_warnings
 from zoo.recipe import LoadedRecipe
 from zoo.tasks import build_task
+from zoo.text import printable
 from zoo.training.backend import find_backend, make_step
 from zoo.training.checkpoint import save_weights
 from zoo.training.cluster import find_cluster
@@ -148,7 +149,7 @@ class Trainer:
 
     def say(self, text: str) -> None:
         """A line for the user."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     # --- what happens every so many steps ---
 
@@ -222,6 +223,7 @@ class Trainer:
 
     def _samples(self, lines: list[str]) -> None:
         """Some validation texts with their answers, on the screen, for TensorBoard and in samples/."""
+        lines = [printable(line) for line in lines]
         self.reporter.samples(self.progress.step, lines)
         files.write(self.folder.samples / f"step-{self.progress.step:06d}.txt", "\n".join(lines) + "\n")
 

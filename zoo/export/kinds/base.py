@@ -103,7 +103,7 @@ class Kind:
             )
             for row in rows
         ]
-        return self.task.map_batches(self.task.core_function(self.search), given)
+        return self.task.compute(given, self.search)
 
     def expected(self, rows: Sequence[dict]) -> list[dict]:
         """Python's answers: what is said, and as "ids: <name>" what is computed."""

@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from zoo import answers
+from zoo.data.reading import LONGEST_PROMPT
 from zoo.data.tokenizers import BOS, PAD
 from zoo.decoding.rules import restrict
 from zoo.decoding.sampling import choose
 from zoo.decoding.settings import Decoding
 from zoo.export.kinds.base import TIE, Kind, parting
-from zoo.export.kinds.reading import instead_of_nothing, padded
+from zoo.export.kinds.reading import instead_of_nothing, padded, within
 from zoo.export.run_saved_model import BATCH, SEED
 from zoo.layers.portable import float32
 
@@ -51,7 +52,8 @@ class GeneratorKind(Kind):
         return {"ids": ("int32", [1, None]), "score": ("float32", [1])}
 
     def read(self, tokenizer, text, width, seed=None):
-        read = {"token_ids": padded(instead_of_nothing(tokenizer.tokenize(text), BOS))}
+        ids = within(tokenizer.tokenize(text), LONGEST_PROMPT)
+        read = {"token_ids": padded(instead_of_nothing(ids, BOS))}
         if self.seeded:
             read["uniforms"] = uniforms(tf.shape(text)[0], self.length, seed)
         return read

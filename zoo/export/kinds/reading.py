@@ -25,6 +25,15 @@ def instead_of_nothing(rows: tf.RaggedTensor, token: int) -> tf.RaggedTensor:
     return tf.concat([rows, tf.RaggedTensor.from_row_lengths(one, empty)], axis=1)
 
 
+def within(rows: tf.RaggedTensor, longest: int) -> tf.RaggedTensor:
+    """The rows; an InvalidArgumentError where one of them is longer."""
+    said = f"a text has more tokens than the {longest} that are read at most"
+    check = tf.debugging.assert_less_equal(rows.row_lengths(), tf.cast(longest, tf.int64), message=said)
+    # In a graph the check is an operation that something must wait for.
+    with tf.control_dependencies([check] if check is not None else []):
+        return rows.with_flat_values(tf.identity(rows.flat_values))
+
+
 def padded(rows: tf.RaggedTensor, width: int | None = None):
     """(B, ragged, ...) -> (B, S, ...), S the width, else that of the longest row."""
     if width:

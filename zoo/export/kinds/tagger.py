@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.answers import NO_TAG
+from zoo.data.reading import LONGEST_SENTENCE
 from zoo.data.words import WORD_BYTES
 from zoo.export.kinds.base import TIE, Kind
-from zoo.export.kinds.reading import padded
+from zoo.export.kinds.reading import padded, within
 
 
 class TaggerKind(Kind):
-    """A tagger; every word has a tag, however many there are. It stands at the word's first piece."""
+    """A tagger; every word has a tag, for no text is cut. It stands at the word's first piece."""
 
     inputs = {"token_ids": ("int32", (None,)), "character_ids": ("int32", (None, WORD_BYTES))}
     padding = {"tags": NO_TAG}
@@ -30,7 +31,7 @@ class TaggerKind(Kind):
 
     def read(self, tokenizer, text, width, seed=None):
         ids, characters = tokenizer.words(text)
-        return {"token_ids": padded(ids), "character_ids": padded(characters)}
+        return {"token_ids": padded(within(ids, LONGEST_SENTENCE)), "character_ids": padded(characters)}
 
     def say(self, tokenizer, text, inputs, computed):
         tags = tf.ragged.boolean_mask(computed["tags"], tf.not_equal(computed["tags"], NO_TAG))
