@@ -53,11 +53,11 @@ class Running:
         self.error: BaseException | None = None
 
     def __enter__(self) -> Running:
-        self._thread = threading.Thread(target=self._main)
+        self._thread = threading.Thread(target=self._main, daemon=True)
         self._thread.start()
         assert self._listening.wait(10)
         if self._wait:
-            assert self._ready.wait(120), self.error
+            assert self._ready.wait(600), self.error
         return self
 
     def __exit__(self, *error) -> None:
