@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "Answer texts with a run, saved or exported model.",
     "generate": "Let a language model go on from a prompt.",
     "export": "Write a SavedModel, TFLite or ONNX file and check its answers.",
+    "serve": "Answer over HTTP as TensorFlow Serving does.",
     "test": "Check that a model or layer of yours keeps its promises.",
     "doctor": "Check this machine: versions, devices, XLA, export.",
 }

@@ -31,6 +31,7 @@ FLOORS = {
         "zoo.metrics",
         "zoo.data",
         "zoo.answers",
+        "zoo.serving",
     ),
     1: (
         "zoo.layers",
@@ -44,7 +45,7 @@ FLOORS = {
     ),
     2: ("zoo.models", "zoo.decoding.search"),
     3: ("zoo.tasks", "zoo.training", "zoo.loading"),
-    4: ("zoo.export", "zoo.contract", "zoo.judge"),
+    4: ("zoo.export", "zoo.contract", "zoo.judge", "zoo.serving.saved_model"),
     5: ("zoo.cli",),
 }
 """The longest prefix that fits a module decides."""
@@ -56,6 +57,7 @@ TENSORFLOW = (
     "zoo.training.step_tensorflow",
     "zoo.training.together",
     "zoo.export",
+    "zoo.serving.saved_model",
     "zoo.contract.layers",
     "zoo.cli.doctor",
 )
