@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 from zoo.cli import options
 
@@ -13,6 +15,8 @@ from zoo.cli import options
 @click.option(
     "--length-penalty", type=click.FloatRange(0.0), help="Exponent (default: decode.length_penalty)."
 )
+@click.option("--xla", is_flag=True, help="Decode with XLA: slow at first, then faster.")
+@options.decode
 @click.option("--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option(
     "--judge", metavar="RUN|NAME", help="A classifier: does it know again what a language model writes?"
@@ -22,7 +26,17 @@ from zoo.cli import options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @options.allow_code
 def command(
-    model: str, split: str, beams, length_penalty, checkpoint: str, judge, samples, seed, as_json: bool
+    model: str,
+    split: str,
+    beams,
+    length_penalty,
+    xla: bool,
+    decode: tuple[str, ...],
+    checkpoint: str,
+    judge,
+    samples,
+    seed,
+    as_json: bool,
 ) -> None:
     """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data.
 
@@ -46,7 +60,8 @@ def command(
     from zoo.data.datasets import load_dataset
     from zoo.loading import load
 
-    task = load(path, checkpoint)
+    task = load(path, checkpoint, decode=decode)
+    task.xla = xla
     if not task.searches and (beams or length_penalty is not None):
         raise UserError(f"--beams and --length-penalty are for translation; this is {task.called}")
     if judge_path:
@@ -58,8 +73,10 @@ def command(
     options = {"beams": beams, "length_penalty": length_penalty} if task.searches else {}
     figures, answers = task.score(rows, **options)
     followed = {"beams": beams or task.recipe.decode.beams} if task.searches else {}
-    result = {"split": split, "rows": len(rows), **followed, **figures}
-    name = "-".join([split, *(f"{key}{value}" for key, value in followed.items())])
+    said = {"decode": list(decode)} if decode else {}
+    result = {"split": split, "rows": len(rows), **followed, **said, **figures}
+    name = "-".join([split, *(f"{key}{value}" for key, value in followed.items()), *decode])
+    name = re.sub(r"[^\w.=-]+", "_", name)  # a file's name
     _report(path, model, name, result, answers, as_json)
 
 

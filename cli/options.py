@@ -23,3 +23,10 @@ allow_code = click.option(
     callback=_allow,
     help="Run the Python files that the recipe imports.",
 )
+
+decode = click.option(
+    "--decode",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A key of the recipe's section `decode`, otherwise: no_repeat_ngram=3, 'forbidden=[a, b]'. Repeatable.",
+)

@@ -22,9 +22,28 @@ from zoo import runtime
     type=click.IntRange(1, 64),
     help="Answers a text, a line each (default: decode.n_best); candidates for each [MASK].",
 )
+@click.option("--prefix", help="How each translation begins.")
+@click.option("--seed", type=click.IntRange(0), help="Decides what is drawn, if anything is.")
+@click.option(
+    "--alignments", is_flag=True, help="Which source token each token looked at, as JSON; of translations."
+)
+@click.option("--xla", is_flag=True, help="Compile with XLA: slow at first, then faster; for many texts.")
+@options.decode
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a text, with scores.")
 @options.allow_code
-def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best, as_json: bool) -> None:
+def command(
+    model: str,
+    texts: tuple[str, ...],
+    file: Path | None,
+    beams,
+    n_best,
+    prefix,
+    seed,
+    alignments: bool,
+    xla: bool,
+    decode: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Answer TEXTs with a run folder, a shipped model or an exported one: a .tflite, an ONNX folder, a SavedModel.
 
     A translator answers with a text, a classifier with a label, a tagger with WORD/TAG for each word, a masked
@@ -42,10 +61,13 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         questions = read_lines(Path("-"))
     if not questions:
         return
+    asked = {"prefix": prefix, "seed": seed, "alignments": alignments or None}
+    asked = {name: value for name, value in asked.items() if value is not None}
     if runtime.kind_of(model):
-        if beams or n_best:
+        if beams or n_best or asked or decode or xla:
             raise UserError(
-                f"{model}: an exported model gives one answer a text; --beams and --n-best need the run"
+                f"{model}: how an exported model answers was settled when it was written, one answer a text; "
+                "--beams, --n-best, --prefix, --seed, --alignments, --decode and --xla need the run"
             )
         exported = load_exported(model)
         if exported.task == "language_modeling":
@@ -62,12 +84,13 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, beams, n_best
         quiet.start()
         from zoo.loading import load
 
-        task = load(path)
+        task = load(path, decode=decode)
+        task.xla = xla
         fills = task.fills
-        found = _of_task(task, model, questions, beams, n_best)
+        found = _of_task(task, model, questions, beams, n_best, asked)
     for question, answers in zip(questions, found, strict=True):
         records = [answer.record() for answer in answers]
-        if as_json:
+        if as_json or alignments:
             content = records[0] if len(records) == 1 else {"answers": records}
             output.echo(json_text({"text": valid(question), **content}))
         else:
@@ -105,24 +128,31 @@ def generates(model: str) -> str:
     return f"{model}: a language model goes on from a prompt: use `zoo generate {shlex.quote(model)} --prompt ...`"
 
 
-def _of_task(task, model: str, questions: list[str], beams, n_best) -> list[list]:
+def _of_task(task, model: str, questions: list[str], beams, n_best, asked: dict) -> list[list]:
     from zoo.errors import UserError
 
     if task.generates:
         raise UserError(generates(model))
-    if task.fills and not beams:
-        return task.answers(questions, n_best)
+    given = {"beams": beams, **asked} if task.fills else {"beams": beams, "n-best": n_best, **asked}
+    strange = [f"--{name}" for name, value in given.items() if value is not None]
+    if strange and not task.searches:
+        raise UserError(f"{', '.join(strange)}: for translation; this is {task.called}")
     if not task.searches:
-        said = "--beams is" if task.fills else "--beams and --n-best are"
-        if beams or n_best:
-            raise UserError(f"{said} for translation; this is {task.called}")
-        return task.answers(questions)
+        return task.answers(questions, n_best)
     decode = task.recipe.decode
-    n_best = n_best or min(decode.n_best, beams or decode.beams)
-    followed = beams or max(decode.beams, n_best)
-    if n_best > followed:
-        raise UserError(f"--n-best {n_best} is more than --beams {followed}; raise --beams")
-    return task.answers(questions, n_best, followed)
+    if decode.sample:
+        if beams or (n_best or 1) > 1:
+            raise UserError("--beams and --n-best are for a search, and decode.sample says to draw")
+        followed, n_best = None, 1
+    else:
+        n_best = n_best or min(decode.n_best, beams or decode.beams)
+        followed = beams or max(decode.beams, n_best)
+        if n_best > followed:
+            raise UserError(f"--n-best {n_best} is more than --beams {followed}; raise --beams")
+    if "prefix" in asked:
+        asked = {**asked, "prefixes": [asked["prefix"]] * len(questions)}
+        del asked["prefix"]
+    return task.answers(questions, n_best, followed, **asked)
 
 
 def load_exported(path: str):

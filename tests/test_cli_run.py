@@ -158,7 +158,7 @@ def test_predict_labels(classifier) -> None:
     assert set(out.splitlines()) <= {"warm", "cold"} and out.count("\n") == 2
     answer = json.loads(zoo("predict", classifier, "red 1", "--json")[0])
     assert answer["probability"] == max(answer["probabilities"].values())
-    assert "are for translation" in zoo("predict", classifier, "red 1", "--n-best", 2, code=2)[1]
+    assert "--n-best: for translation" in zoo("predict", classifier, "red 1", "--n-best", 2, code=2)[1]
 
 
 def test_predict_tags(tagger) -> None:

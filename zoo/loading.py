@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from zoo import hub
@@ -13,7 +14,12 @@ from zoo.tasks import TASKS, Task, build_task
 from zoo.training.run_folder import RunFolder
 
 
-def load(name_or_folder: str | Path, checkpoint: str | Path = "best", allow_code: bool = False) -> Task:
+def load(
+    name_or_folder: str | Path,
+    checkpoint: str | Path = "best",
+    allow_code: bool = False,
+    decode: Sequence[str] = (),
+) -> Task:
     """A trained model with its tokenizer, a Keras model ready to answer or to be trained on.
 
     Args:
@@ -21,11 +27,12 @@ def load(name_or_folder: str | Path, checkpoint: str | Path = "best", allow_code
             shipped model (`zoo ls saved`).
         checkpoint: "best" or "last", of a run, or a file of weights of its model.
         allow_code: run the Python files that the recipe imports.
+        decode: what is otherwise in the recipe's section `decode`: ["beams=5", "forbidden=[a, b]"].
     """
     folder = RunFolder(hub.find_model(name_or_folder))
     shipped = not folder.resolved.exists()
     file = folder.path / "recipe.yaml" if shipped else folder.resolved
-    recipe = load_recipe(file, allow_code=allow_code).recipe
+    recipe = load_recipe(file, [f"decode.{change}" for change in decode], allow_code).recipe
     weights = _weights(folder, checkpoint, shipped)
     if not weights.exists():
         raise UserError(f"{folder.path}: no {weights.name} yet; train with `zoo train {recipe.name}`")

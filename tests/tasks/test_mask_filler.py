@@ -115,7 +115,7 @@ def test_a_run_fills_in(tmp_path, monkeypatch) -> None:
     assert json.loads(said.stdout)["masks"][0][0]["token"] == one[0].candidates[0][0][0]
     said = CliRunner().invoke(main, ["predict", str(run), "x", "--beams", "2"])
     assert (
-        said.exit_code == 2 and "--beams is for translation; this is a masked language model" in said.output
+        said.exit_code == 2 and "--beams: for translation; this is a masked language model" in said.output
     )
 
 

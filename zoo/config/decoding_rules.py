@@ -19,10 +19,20 @@ def changed(r: Recipe, key: str) -> bool:
     return r.task in WRITERS and getattr(r.decode, key) != getattr(Decode(), key)
 
 
+def strange(r: Recipe, key: str) -> bool:
+    """Whether a key has no effect, though nobody said `sample`, which would turn off others on purpose."""
+    return changed(r, key) and r.decode.sample is None
+
+
 ERRORS = [
     Rule(
         "decode.n_best",
-        lambda r: not draws(r) and r.decode.n_best > r.decode.beams,
+        lambda r: r.task == "language_modeling" and not draws(r) and r.decode.n_best > 1,
+        "a language model goes on in one way: ask several times (`zoo generate --samples`)",
+    ),
+    Rule(
+        "decode.n_best",
+        lambda r: r.task == "translation" and not draws(r) and r.decode.n_best > r.decode.beams,
         "{r.decode.n_best} answers cannot come from {r.decode.beams} beams: raise decode.beams",
     ),
     Rule(
@@ -44,7 +54,7 @@ ERRORS = [
     *(
         Rule(
             f"decode.{key}",
-            lambda r, key=key: changed(r, key) and not draws(r),
+            lambda r, key=key: strange(r, key) and not draws(r),
             "the answer is searched for, not drawn: remove it, or say decode.sample: true",
         )
         for key in ("temperature", "top_k", "top_p")
@@ -52,7 +62,7 @@ ERRORS = [
     *(
         Rule(
             f"decode.{key}",
-            lambda r, key=key: changed(r, key) and draws(r),
+            lambda r, key=key: strange(r, key) and draws(r),
             "the answer is drawn token by token and there are no beams: remove it, or say decode.sample: false",
         )
         for key in ("beams", "n_best", "length_penalty", "normalization", "early_stopping")

@@ -137,6 +137,28 @@ def decodes_as_it_trains(case: Case) -> None:
         _same(array(logits), whole[:, t], f"step {t} gives other logits than the whole text")
 
 
+def keeps_hypotheses_apart(case: Case) -> None:
+    """Hypotheses of a row that go on from each other: each one's logits are those of its own text alone."""
+    model, inputs, count, rows = case.make(), case.inputs(target=6), 3, 2
+    _shorten(case, inputs, 1, SHORT)
+    source = inputs[case.first_input]
+    if case.task == "language_modeling":
+        source = source[:, :1]
+    random = np.random.default_rng(4)
+    said = np.repeat(inputs[case.last_input][:, :1], count, axis=0)  # all begin alike
+    memory, cache = model.fan_out(model.encode(source), 9, count)
+    for t in range(5):
+        logits, cache = model.step(said[:, t], t, cache, memory)
+        whole = {case.last_input: said}
+        if case.task == "translation":
+            whole[case.first_input] = np.repeat(source, count, axis=0)
+        _same(array(logits), logits_of(model, whole)[:, t], f"step {t} mixes the texts of hypotheses")
+        parents = (random.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count).reshape(-1)
+        cache = model.reorder(cache, keras.ops.convert_to_tensor(parents.astype("int32")))
+        token = random.integers(4, VOCABULARY, (rows * count, 1)).astype("int32")
+        said = np.concatenate([said[parents], token], axis=1)
+
+
 def survives_low_precision(case: Case) -> None:
     """float16 and bfloat16 give finite outputs near those of float32; so does a row of nothing but padding."""
     inputs = case.inputs(batch=3)
@@ -223,7 +245,7 @@ def checks_of(case: Case) -> list[Callable[[Case], None]]:
     every += [learns_with_fit, is_the_same_under_xla]
     # What sees the tokens to come in training breaks both by design.
     causal = case.writes and case.keywords.get("causal", True)
-    return every + ([never_looks_ahead, decodes_as_it_trains] if causal else [])
+    return every + ([never_looks_ahead, decodes_as_it_trains, keeps_hypotheses_apart] if causal else [])
 
 
 QUICK = (ignores_padding, never_looks_ahead)

@@ -40,7 +40,7 @@ class Transformer(Seq2Seq):
     Call arguments:
         inputs: {"encoder_token_ids": (B, S) int, "decoder_token_ids": (B, T) int}.
 
-    Returns: logits (B, T, V), float32.
+    Returns: logits (B, T, V), float32. `alignments(inputs)` returns weights of attention, (B, T, S).
 
     Masking: derived from the ids (0 is padding), and causal in the decoder: the logits depend neither
     on the padding nor on later target tokens. Without `causal` they depend on all target tokens, also on those
@@ -150,12 +150,21 @@ class Transformer(Seq2Seq):
             layer.build(shape, shape)
 
     def before_logits(self, inputs, training=None):
+        return self._decoded(inputs, training)[0]
+
+    def alignments(self, inputs):
+        """How much each target token looked at each source token: (B, T, S), the mean of the heads of the last
+        decoder block; rows of padding mean nothing."""
+        return ops.mean(self._decoded(inputs, False, return_attention_scores=True)[1], axis=1)
+
+    def _decoded(self, inputs, training, return_attention_scores=False):
+        """What the output layer reads (B, T, D), and if asked the last block's weights over the source (B, H, T, S)."""
         states, memory_mask = self._encoder_states(inputs["encoder_token_ids"], training)
         token_ids = inputs["decoder_token_ids"]
         length, mask = ops.shape(token_ids)[1], padding_mask(token_ids)
         bias = bias_of_sequence(self.decoder_bias, length)
         seen = causal_mask(length) if self.causal else key_mask(mask)
-        x = self._embed(token_ids, 0, training)
+        x, weights = self._embed(token_ids, 0, training), None
         for block in self.decoder:
             x = block(
                 x,
@@ -165,8 +174,11 @@ class Transformer(Seq2Seq):
                 attention_bias=bias,
                 padding_mask=mask,
                 training=training,
+                return_attention_scores=return_attention_scores,
             )
-        return self._final(1, x, mask, training)
+            if return_attention_scores:
+                x, _, weights = x
+        return self._final(1, x, mask, training), weights
 
     def output_matrix(self):
         return self.embedding.embeddings, self.embedding.bias

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import keras
 
-from zoo.answers import Generation, room_behind, too_long, uniforms
+from zoo.answers import Generation, room_behind, too_long, uniforms_of
 from zoo.compile import jit, jit_any
 from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
@@ -48,12 +48,12 @@ class Generator(Writer):
     def answer(self, texts: Sequence[str], seed: int = 0, **options) -> list[Generation]:
         return self.generate(texts, seed=seed, **options)
 
-    def stream(self, prompt: str, *, seed: int = 0, **options) -> Iterator[str]:
-        """What `generate` says after a prompt, piece by piece as it comes; options as there.
+    def stream(self, prompt: str, *, seed: int = 0, number: int = 0, **options) -> Iterator[str]:
+        """What `generate` says after the prompt of this number, piece by piece as it comes; options as there.
 
         A piece is given as soon as no further token can change it: not half of a character.
         """
-        settings, (row,) = self._asked([prompt], seed, options)
+        settings, (row,) = self._asked([prompt], seed, options, number)
         how = Decoding(**settings)
         if how.hypotheses > 1:
             raise ValueError("several beams cannot be streamed: which is the best is known at the end")
@@ -89,7 +89,7 @@ class Generator(Writer):
             )
         return self._functions[key]
 
-    def _asked(self, prompts, seed: int, options):
+    def _asked(self, prompts, seed: int, options, first: int = 0):
         """Settings, and the rows that go into `core`."""
         read = [dict(row) for row in self.read(prompts)]
         settings = self.settings(**options)
@@ -99,8 +99,8 @@ class Generator(Writer):
                 raise too_long(settings["length"], self.room(read), self.model.longest)
             settings["length"] = self.room(read)
         if settings["sample"]:
-            for row, numbers in zip(read, uniforms(len(prompts), settings["length"], seed), strict=True):
-                row["uniforms"] = numbers
+            for number, row in enumerate(read, first):
+                row["uniforms"] = uniforms_of(number, settings["length"], seed)
         return settings, read
 
     def length_is_named(self, length=None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.answers import Translation, uniforms
+from zoo.answers import Translation, uniforms_of
 from zoo.compile import jit
 from zoo.data.datasets import Split
 from zoo.decoding.loop import decode
@@ -65,8 +65,8 @@ class Translator(Writer):
             for row, prefix in zip(rows, prefixes, strict=True):
                 row["prefix"] = np.array(self.tokenizer.encode(prefix), "int32")
         if settings["sample"]:
-            for row, numbers in zip(rows, uniforms(len(texts), settings["length"], seed), strict=True):
-                row["uniforms"] = numbers
+            for number, row in enumerate(rows):
+                row["uniforms"] = uniforms_of(number, settings["length"], seed)
         found = self.compute(rows, settings)
         answers = [self._translations(row, n_best) for row in found]
         return self._aligned(rows, found, answers) if alignments else answers
