@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from small_tasks import FAST, TEXTS, VARIANTS, make_task
 from test_every_model import check, compare_runtime, exported
+
+from zoo.data.reading import pad
 
 pytest.importorskip("tf2onnx")
 QUICK = ("rnn_tagger", "bert")
@@ -34,6 +37,42 @@ def test_answers_as_python(two, name):
 def test_the_light_runtime_answers_as_python(two):
     for name in QUICK:
         compare_runtime(*two["onnx", name])
+
+
+@pytest.mark.parametrize(("quantize", "share"), [("float16", 0.5), ("dynamic_int8", 0.25)])
+def test_weights_in_fewer_bits(two, quantize, share):
+    """A smaller file, each weight near its own, and no answer that depends on the other texts of its batch."""
+    import onnx
+    import onnxruntime
+
+    from zoo.export.onnx_weights import store
+
+    asked, given = two["onnx", "bert"]
+    path = given["path"] / "model.onnx"
+    model = onnx.load(path)
+    large = {
+        w.name: onnx.numpy_helper.to_array(w) for w in model.graph.initializer if np.prod(w.dims) >= 1024
+    }
+    store(model, quantize)
+    onnx.checker.check_model(model, full_check=True)
+    saved = path.stat().st_size - model.ByteSize()
+    assert saved == pytest.approx((1 - share) * sum(w.nbytes for w in large.values()), rel=0.1)
+
+    for name, weight in large.items():
+        model.graph.output.append(
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, weight.shape)
+        )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rows = [{name: np.array(ids, "int32") for name, ids in row["inputs"].items()} for row in asked.rows]
+    near = dict(zip(large, session.run(list(large), pad(rows[:1])), strict=True))
+    for name, weight in large.items():
+        step = np.abs(weight).max(axis=0) / 127 if quantize == "dynamic_int8" else np.abs(weight) / 1024
+        assert (np.abs(near[name] - weight) <= 0.51 * step + 1e-7).all() and (near[name] != weight).any()
+
+    (together,) = session.run(["probabilities"], pad(rows))
+    for i in (0, 5):
+        (alone,) = session.run(["probabilities"], pad(rows[i : i + 1]))
+        np.testing.assert_allclose(alone[0], together[i][: alone.shape[1]], atol=1e-5)
 
 
 @pytest.mark.slow
@@ -69,7 +108,6 @@ def test_greedy_as_well_as_beams(tmp_path):
 
 def test_what_a_loop_never_changes_is_read_from_outside():
     """A sum that grows, a constant handed on, two that change places: in a loop in a loop."""
-    import numpy as np
     import onnxruntime
     import tensorflow as tf
     import tf2onnx

@@ -25,6 +25,7 @@ import tf2onnx
 from zoo.errors import UserError
 from zoo.export.kinds import Kind
 from zoo.export.onnx_graph import graphs, hoist_invariants
+from zoo.export.onnx_weights import store
 from zoo.export.parts import parts
 from zoo.export.portable import without_cudnn
 from zoo.runtime.onnx import write
@@ -33,11 +34,12 @@ OPSET = 17
 """Of the year 2022: newer runtimes read it, and the models need nothing newer."""
 
 
-def export_onnx(kind: Kind, folder: str | Path) -> Counter:
-    """Writes the folder; returns the operators and how often each stands in the model."""
+def export_onnx(kind: Kind, folder: str | Path, quantize: str = "none") -> Counter:
+    """Writes the folder, with weights as `quantize` says; returns its operators and how often each stands in it."""
     without_cudnn(kind.task.model)
     inputs = {"token_ids" if name == "ids" else name: spec for name, spec in kind.inputs.items()}
     model = convert(lambda *tensors: kind.compute(**dict(zip(kind.inputs, tensors, strict=True))), inputs)
+    store(model, quantize)
     found = operators(model)
     write(folder, model.SerializeToString(deterministic=True), parts(kind, inputs, None))
     return found

@@ -166,7 +166,8 @@ class ExportedModel:
         return inputs
 
     def _compute(self, rows: Sequence[Inputs]) -> list[dict[str, np.ndarray]]:
-        """What the engine makes of each row, asked in batches of similar length."""
+        """What the engine makes of each row, asked in batches of similar length, the longest first: whatever an
+        engine makes room for, it does so once."""
         fixed = self._engine.inputs[self._names["token_ids"]][0]
         lengths = [len(row["token_ids"]) for row in rows]
         found: list = [None] * len(rows)
