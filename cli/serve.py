@@ -6,7 +6,7 @@ import logging
 import sys
 
 import click
-from zoo.cli import options
+from zoo.cli import options, output
 
 from zoo.serving.limits import Limits
 
@@ -142,7 +142,7 @@ def command(
         version=source.version if version is None else version,
         labels=labels,
         limits=limits,
-        started=lambda url: click.echo(f"loading {source.path} for {url} …", err=True),
-        ready=click.echo,
+        started=lambda url: output.echo(f"loading {source.path} for {url} …", err=True),
+        ready=output.echo,
     )
-    click.echo("stopped", err=True)
+    output.echo("stopped", err=True)

@@ -305,6 +305,8 @@ TEXTS = [
     "tab\there",
     "1:30",
     "é\n x",
+    "\x85",
+    "a\x85b \u2028 \ufeff \x1b[0m \0",
 ]
 
 

@@ -30,7 +30,7 @@ def read_metrics(path: Path) -> list[Line]:
     for number, raw in enumerate(text.splitlines(keepends=True), 1):
         try:
             line = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             line = None
         if isinstance(line, dict) and isinstance(line.get("step"), int):
             lines.append(line)

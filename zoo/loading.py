@@ -61,7 +61,7 @@ def _weights(folder: RunFolder, checkpoint: str | Path, shipped: bool) -> Path:
 def _read_labels(path: Path) -> list[str]:
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         labels = None
     if not (labels and isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
         raise UserError(f"{path}: missing or damaged; the model needs the names of its labels")

@@ -424,6 +424,12 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(
     list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 )
+_Dumper.add_representer(  # PyYAML writes U+0085 as it is, and reads it as a blank; in double quotes it is escaped
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None
+    ),
+)
 
 
 def _name_first(section: Any) -> Any:

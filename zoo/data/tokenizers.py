@@ -178,7 +178,7 @@ class Tokenizer:
             config, sha256 = dict(read["config"]), read["sha256"]
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(
                 f"{info}: damaged; it should be JSON with the keys kind, config, sha256"
             ) from None

@@ -46,7 +46,7 @@ class App:
         self.metrics = Metrics(lambda: self._batcher.waiting, lambda: self.ready)
         self._batcher = Batcher(limits, self._observe)
         self.web = web.Application(client_max_size=limits.max_body)
-        self.web.router.add_route("*", "/{path:.*}", self._handle)
+        self.web.router.add_route("*", r"/{path:[\s\S]*}", self._handle)
 
     @property
     def ready(self) -> bool:

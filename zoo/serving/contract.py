@@ -19,6 +19,7 @@ import numpy as np
 
 from zoo.serving.limits import Limits
 from zoo.serving.signatures import DEFAULT, KINDS, PREDICT, Signature, Tensor
+from zoo.text import json_text
 
 ROWS, COLUMNS = "instances", "inputs"
 ANSWERS = {ROWS: "predictions", COLUMNS: "outputs"}
@@ -127,11 +128,11 @@ def write_predict(outputs: Mapping[str, np.ndarray], layout: str) -> bytes:
             answer = [dict(zip(lists, row, strict=True)) for row in rows]
         else:
             answer = next(iter(lists.values()))
-    return json.dumps({ANSWERS[layout]: answer}, ensure_ascii=False).encode()
+    return json_text({ANSWERS[layout]: answer}).encode()
 
 
 def write_error(reason: str) -> bytes:
-    return json.dumps({"error": reason}, ensure_ascii=False).encode("utf-8", "replace")
+    return json_text({"error": reason}).encode()
 
 
 def write_status(version: int, state: str) -> bytes:

@@ -6,15 +6,12 @@ ten thousand take minutes; a few hundred, of each class some, run with the fast 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from strings import strings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "export"))
 from small_tasks import make_task
+from strings import strings
 
 from zoo.data.reading import LONGEST_PROMPT, LONGEST_SENTENCE
 from zoo.data.tokenizers import BOS, EOS, MASK, UNK

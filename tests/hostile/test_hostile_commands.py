@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 import tiny
 from click.testing import CliRunner
+from small_tasks import make_task
 from strings import BROKEN, CLASSES, strings
 from zoo.cli import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "export"))
-from small_tasks import make_task
 
 from zoo.text import valid
 
