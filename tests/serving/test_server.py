@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import logging
 import socket
@@ -236,6 +237,26 @@ def test_what_was_taken_is_answered() -> None:
             f"text {i}"[::-1] for i in range(5)
         ]
     assert server.error is None
+
+
+def test_at_whatever_instant_it_ends() -> None:
+    """Whoever has a connection is answered or refused at once, and nobody keeps the server waiting."""
+    for number in range(8):
+        with Running(Echo(0.01)) as server, ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(outcome, server) for _ in range(8)]
+            time.sleep(number * 0.001)
+            server.leave()
+            start = time.monotonic()
+            server._thread.join(20)
+            assert time.monotonic() - start < 4
+            assert {each.result() for each in asked} <= {200, "no connection"}
+
+
+def outcome(server) -> int | str:
+    try:
+        return server.ask({"instances": ["a"]})[0]
+    except (ConnectionError, http.client.RemoteDisconnected):
+        return "no connection"
 
 
 def test_hundreds_of_requests_from_threads() -> None:
