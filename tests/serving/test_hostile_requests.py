@@ -237,23 +237,22 @@ def test_a_server_under_attack() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["task", "saved_model", "tflite"])
+@pytest.mark.parametrize("form", ["task", "saved_model", "tflite", "onnx"])
 def test_a_model_under_attack(form: str, tmp_path) -> None:
+    from zoo import runtime
     from zoo.export import export
     from zoo.loading import load
-    from zoo.runtime.tflite import load as load_tflite
     from zoo.serving.models import TextModel
     from zoo.serving.saved_model import SavedModel
 
+    if form == "onnx":
+        pytest.importorskip("tf2onnx")
+        pytest.importorskip("onnxruntime")
     if form == "task":
-        task = load("dates-multi-lstm-tiny")
-        model = TextModel("translation", None, lambda texts, seed: task.answer(texts))
+        model = TextModel.of_task(load("dates-multi-lstm-tiny"))
     else:
         (report,) = export("dates-multi-lstm-tiny", [form], tmp_path, samples=4)
-        if form == "saved_model":
-            model = SavedModel(report["path"])
-        else:
-            runtime = load_tflite(report["path"])
-            model = TextModel("translation", None, lambda texts, seed: runtime.answers(texts))
+        path = report["path"]
+        model = SavedModel(path) if form == "saved_model" else TextModel.of_export(runtime.load(path))
     with Running(model, max_characters=600, max_body=20_000) as server:
         besiege(server, "echo", 4000)
