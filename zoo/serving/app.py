@@ -28,6 +28,8 @@ ASKED = re.compile(
 )
 TOLD = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?(/metadata)?", re.IGNORECASE)
 
+OPEN = 1000
+"""Requests at once, whose bodies are held in memory."""
 GRACE = 0.1
 """Seconds in which an open connection may still send the request that it was opened for, at the end."""
 
@@ -142,6 +144,8 @@ class App:
 
     async def _body(self, request: web.Request) -> bytes:
         """What was sent; whoever sends too much or too slowly is not listened to."""
+        if self._open > OPEN:
+            raise Refusal(503, "too many requests at once; try again")
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 return await request.read()

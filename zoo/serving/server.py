@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -52,8 +53,9 @@ def serve(
             for number in SIGNALS:
                 loop.remove_signal_handler(number)  # whoever asks twice does not wait
 
-        for number in SIGNALS:
-            loop.add_signal_handler(number, go)
+        with contextlib.suppress(NotImplementedError):  # Windows, where Ctrl-C ends at once
+            for number in SIGNALS:
+                loop.add_signal_handler(number, go)
         await run(app, load, host, port, leave, started, ready)
 
     asyncio.run(until_signalled())
