@@ -107,7 +107,7 @@ def command(
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger("zoo.serving").addHandler(handler)
 
-    if source.form != "file":
+    if source.form in ("task", "saved_model"):
         from zoo.cli import quiet
 
         quiet.start()  # before there is a second thread
@@ -118,21 +118,13 @@ def command(
             from zoo.serving.saved_model import SavedModel
 
             return SavedModel(source.path)
-        if source.form == "file":
-            from zoo.runtime.tflite import load
-
-            found = load(source.path)
-            generates, labels = found.task == "language_modeling", found.labels
-            task, plainly = found.task, found.answers
-        else:
+        if source.form == "task":
             from zoo.loading import load
 
-            found = load(source.path)
-            generates, labels = found.generates, found.labels
-            task, plainly = found.recipe.task, found.answer
-        if generates:
-            return TextModel(task, labels, lambda texts, seed: found.generate(texts, seed=seed))
-        return TextModel(task, labels, lambda texts, seed: plainly(texts))
+            return TextModel.of_task(load(source.path))
+        from zoo import runtime
+
+        return TextModel.of_export(runtime.load(source.path))
 
     serve(
         load,

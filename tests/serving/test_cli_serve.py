@@ -129,6 +129,7 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
             ([str(damaged), "--port", "0"], "the file is damaged"),
             ([str(damaged), "--port", str(port)], f"--port {port}: cannot listen there"),
             ([str(damaged), "--host", "no.such.host.invalid"], "cannot listen there"),
+            ([str(tmp_path / "network.keras"), "--port", "0"], "no such file"),
             ([DATES, "--name", "a/b"], "--name 'a/b'"),
             ([DATES, "--max-queue", "3"], "--max-queue 3 is less than --max-texts 64"),
         ]
@@ -147,12 +148,20 @@ def test_names_and_versions(tmp_path: Path) -> None:
     (tmp_path / "runs" / "mine" / "export" / "saved_model").mkdir(parents=True)
     (tmp_path / "runs" / "mine" / "export" / "saved_model" / "saved_model.pb").touch()
     (tmp_path / "runs" / "mine" / "export" / "model.tflite").touch()
+    (tmp_path / "runs" / "mine" / "export" / "onnx").mkdir()
+    (tmp_path / "runs" / "mine" / "export" / "onnx" / "model.onnx").touch()
     newest = find(str(tmp_path / "dates"))
     assert (newest.form, newest.path.name, newest.name, newest.version) == ("saved_model", "12", "dates", 12)
     one = find(str(tmp_path / "dates" / "3"))
     assert (one.name, one.version) == ("dates", 3)
-    for file in ("saved_model", "model.tflite"):
-        assert find(str(tmp_path / "runs" / "mine" / "export" / file)).name == "mine"
+    for file, form in (
+        ("saved_model",) * 2,
+        ("model.tflite", "tflite"),
+        ("onnx",) * 2,
+        ("onnx/model.onnx", "onnx"),
+    ):
+        found = find(str(tmp_path / "runs" / "mine" / "export" / file))
+        assert (found.name, found.form) == ("mine", form)
     assert find(DATES)[0] == "task" and find(DATES).name == DATES
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import logging
 import socket
@@ -177,6 +178,24 @@ def test_the_queue_is_bounded() -> None:
         assert [each.result()[1]["predictions"][1]["text"] for each in waiting] == ["b", "b"]
 
 
+def test_requests_at_once_are_bounded(monkeypatch) -> None:
+    """Before their bodies are read: what is held in memory is bounded too."""
+    monkeypatch.setattr("zoo.serving.app.OPEN", 3)
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{{".encode()
+    with Running(Echo(), timeout_s=1) as server:
+        slow = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(3)]
+        for connection in slow:
+            connection.sendall(head)
+        wait_for(lambda: server.app._open == 3)
+        status, found = server.ask({"instances": ["a"]})
+        assert status == 503 and "too many requests at once" in found["error"]
+        assert server.get("/readyz")[0] == 200
+        assert all(b" 408 " in connection.recv(4000).splitlines()[0] for connection in slow)
+        assert server.ask({"instances": ["a"]})[0] == 200
+        for connection in slow:
+            connection.close()
+
+
 def test_who_waits_too_long_gives_up() -> None:
     model = Echo()
     with Running(model, timeout_s=0.4) as server, ThreadPoolExecutor(3) as pool:
@@ -236,6 +255,26 @@ def test_what_was_taken_is_answered() -> None:
             f"text {i}"[::-1] for i in range(5)
         ]
     assert server.error is None
+
+
+def test_at_whatever_instant_it_ends() -> None:
+    """Whoever has a connection is answered or refused at once, and nobody keeps the server waiting."""
+    for number in range(8):
+        with Running(Echo(0.01)) as server, ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(outcome, server) for _ in range(8)]
+            time.sleep(number * 0.001)
+            server.leave()
+            start = time.monotonic()
+            server._thread.join(20)
+            assert time.monotonic() - start < 4
+            assert {each.result() for each in asked} <= {200, "no connection"}
+
+
+def outcome(server) -> int | str:
+    try:
+        return server.ask({"instances": ["a"]})[0]
+    except (ConnectionError, http.client.RemoteDisconnected):
+        return "no connection"
 
 
 def test_hundreds_of_requests_from_threads() -> None:

@@ -61,6 +61,7 @@ def ports(tasks, folders):
 @pytest.fixture(scope="module")
 def servers(tasks, folders):
     """Name -> `zoo serve` of its SavedModel, and of the task itself."""
+    from zoo.serving.models import TextModel
     from zoo.serving.saved_model import SavedModel
 
     with ExitStack() as stack:
@@ -69,19 +70,10 @@ def servers(tasks, folders):
                 stack.enter_context(
                     Running(lambda n=name: SavedModel(folders / n / "1"), name, max_characters=300)
                 ),
-                stack.enter_context(Running(lambda t=task: text_model(t), name, max_characters=300)),
+                stack.enter_context(Running(lambda t=task: TextModel.of_task(t), name, max_characters=300)),
             )
             for name, task in tasks.items()
         }
-
-
-def text_model(task):
-    from zoo.serving.models import TextModel
-
-    def answer(texts, seed):
-        return task.generate(texts, seed=seed) if task.generates else task.answer(texts)
-
-    return TextModel(task.recipe.task, task.labels, answer)
 
 
 def requests_of(name: str) -> list[dict]:

@@ -28,6 +28,11 @@ ASKED = re.compile(
 )
 TOLD = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?(/metadata)?", re.IGNORECASE)
 
+OPEN = 1000
+"""Requests at once, whose bodies are held in memory."""
+GRACE = 0.1
+"""Seconds in which an open connection may still send the request that it was opened for, at the end."""
+
 
 class App:
     """One model behind its URLs.
@@ -42,7 +47,7 @@ class App:
     def __init__(self, name: str, version: int, labels: tuple[str, ...], limits: Limits):
         self.name, self.limits, self._version, self._labels = name, limits, version, labels
         self._model: Model | None = None
-        self._stopping = False
+        self._stopping, self._open = False, 0
         self.metrics = Metrics(lambda: self._batcher.waiting, lambda: self.ready)
         self._batcher = Batcher(limits, self._observe)
         self.web = web.Application(client_max_size=limits.max_body)
@@ -67,15 +72,30 @@ class App:
         self._batcher.start(load, lambda found: _call(loop, take, found))
         return future
 
-    def refuse_more(self) -> None:
-        """From here on the server is not ready; what it has taken is answered."""
+    async def finish(self) -> None:
+        """Is not ready from here on, and waits until what was taken is answered."""
         self._stopping = True
+        # A connection of this moment has its request on the way: aiohttp would close it unread.
+        await asyncio.sleep(GRACE)
+        end = time.monotonic() + self.limits.timeout_s
+        while self._open and time.monotonic() < end:
+            await asyncio.sleep(0.01)
 
     def stop(self) -> None:
-        """Waits for what was taken, and ends the model's thread."""
+        """Ends the model's thread."""
         self._batcher.stop(self.limits.timeout_s)
 
     async def _handle(self, request: web.Request) -> web.Response:
+        self._open += 1
+        try:
+            response = await self._respond(request)
+            if self._stopping:
+                response.force_close()
+            return response
+        finally:
+            self._open -= 1
+
+    async def _respond(self, request: web.Request) -> web.Response:
         start, path = time.perf_counter(), request.rel_url.raw_path
         verb = "other"
         try:
@@ -124,6 +144,8 @@ class App:
 
     async def _body(self, request: web.Request) -> bytes:
         """What was sent; whoever sends too much or too slowly is not listened to."""
+        if self._open > OPEN:
+            raise Refusal(503, "too many requests at once; try again")
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 return await request.read()

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.errors import UserError
 from zoo.hub import find_model
+from zoo.runtime import kind_of
 from zoo.serving.signatures import DEFAULT, Signature, of_task
 
 Tensors = Mapping[str, np.ndarray]
@@ -34,14 +35,39 @@ class TextModel:
     Args:
         task: its name in the recipe.
         labels: of a classifier or tagger.
-        answer: (texts, seed) -> an answer of zoo/answers.py for each; the seed is a language model's.
+        answer: (texts, seed) -> an answer of zoo/answers.py for each.
+        seeded: whether it draws, so that a request names a seed.
     """
 
     def __init__(
-        self, task: str, labels: Sequence[str] | None, answer: Callable[[list[str], int], Sequence[Any]]
+        self,
+        task: str,
+        labels: Sequence[str] | None,
+        answer: Callable[[list[str], int], Sequence[Any]],
+        seeded: bool = False,
     ):
         self._task, self._labels, self._answer = task, list(labels or ()), answer
-        self.signatures = {DEFAULT: of_task(task, len(self._labels))}
+        self.signatures = {DEFAULT: of_task(task, len(self._labels), seeded)}
+
+    @classmethod
+    def of_task(cls, task) -> TextModel:
+        """A task as `zoo.load` gives it, which searches and draws as its recipe says."""
+        seeded = task.generates and bool(task.settings()["sample"])
+
+        def answer(texts: list[str], seed: int):
+            return task.answer(texts, seed) if seeded else task.answer(texts)
+
+        return cls(task.recipe.task, task.labels, answer, seeded)
+
+    @classmethod
+    def of_export(cls, model) -> TextModel:
+        """What `zoo.runtime.load` gives for a file or folder that needs no TensorFlow."""
+        seeded = model.task == "language_modeling"
+
+        def answer(texts: list[str], seed: int):
+            return model.generate(texts, seed=seed) if seeded else model.answers(texts)
+
+        return cls(model.task, model.labels, answer, seeded)
 
     def run(self, signature: str, inputs: Tensors) -> Tensors:
         texts = inputs["text"].tolist()
@@ -84,21 +110,20 @@ class Source(NamedTuple):
     version: int
 
 
-ENDINGS = {".tflite": "file", ".onnx": "file"}
-NAMELESS = {"saved_model", "model", "export", "exports", "exported", "checkpoints", ""}
+NAMELESS = {"saved_model", "model", "onnx", "export", "exports", "exported", "checkpoints", ""}
 """Names of files and folders that say nothing of the model in them."""
 
 
 def find(given: str) -> Source:
     """A SavedModel's folder, a folder of versions of it, an exported file, a run or a shipped model."""
-    path = Path(given)
-    if path.suffix in ENDINGS:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file")
-        return Source("file", path, _name(path.with_suffix("")), 1)
-    if (path / "saved_model.pb").is_file():
+    path, form = Path(given), kind_of(given)
+    if form == "saved_model":
         number = path.resolve().name
-        return Source("saved_model", path, _name(path), int(number) if number.isdecimal() else 1)
+        return Source(form, path, _name(path), int(number) if number.isdecimal() else 1)
+    if form:
+        if not path.exists():
+            raise UserError(f"{path}: no such file")
+        return Source(form, path, _name(path.with_suffix("") if path.is_file() else path), 1)
     versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdecimal()]
     if versions:
         newest = max(versions, key=lambda p: int(p.parent.name)).parent
@@ -108,7 +133,7 @@ def find(given: str) -> Source:
     except UserError as error:
         if path.is_dir():
             raise UserError(
-                f"{path}: no model in it: neither a run folder, nor a saved_model.pb, nor folders of versions"
+                f"{path}: no model in it: no recipe.yaml, model.onnx or saved_model.pb, and no folders of versions"
             ) from error
         raise
     return Source("task", folder, _name(folder), 1)

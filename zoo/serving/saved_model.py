@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,10 @@ class SavedModel:
         try:
             found = self._functions[signature](**given)
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
-            raise UserError("the model cannot compute anything from these inputs") from error
+            said = re.search(r"a text has more tokens .*", str(error))
+            raise UserError(
+                said[0] if said else "the model cannot compute anything from these inputs"
+            ) from error
         return {
             name: value.numpy() if value.shape.rank else np.array(value.numpy())
             for name, value in found.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from zoo.serving.limits import Limits
 from zoo.serving.models import Model
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LAST = 5.0
+"""Seconds for the last answers to leave, at the end."""
 
 
 def serve(
@@ -50,8 +53,9 @@ def serve(
             for number in SIGNALS:
                 loop.remove_signal_handler(number)  # whoever asks twice does not wait
 
-        for number in SIGNALS:
-            loop.add_signal_handler(number, go)
+        with contextlib.suppress(NotImplementedError):  # Windows, where Ctrl-C ends at once
+            for number in SIGNALS:
+                loop.add_signal_handler(number, go)
         await run(app, load, host, port, leave, started, ready)
 
     asyncio.run(until_signalled())
@@ -70,10 +74,11 @@ async def run(
     # What clients send that is no HTTP is no news, and a log of it could hold their texts.
     quiet = logging.getLogger("zoo.serving.http")
     quiet.setLevel(logging.CRITICAL)
-    runner = web.AppRunner(app.web, access_log=None, logger=quiet, shutdown_timeout=app.limits.timeout_s)
+    runner = web.AppRunner(app.web, access_log=None, logger=quiet, shutdown_timeout=LAST)
     await runner.setup()
+    site = web.TCPSite(runner, host, port)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await site.start()
     except OSError as error:
         await runner.cleanup()
         reason = error.strerror or str(error)
@@ -90,7 +95,8 @@ async def run(
             await leaving
     finally:
         leaving.cancel()
-        app.refuse_more()
+        await site.stop()
+        await app.finish()
         await runner.cleanup()
         if loading.done():
             await asyncio.to_thread(app.stop)

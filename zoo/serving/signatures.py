@@ -65,16 +65,17 @@ class Signature:
         return {"inputs": inputs, "outputs": outputs, "method_name": PREDICT, "defaults": {}}
 
 
-def of_task(task: str, labels: int = 0) -> Signature:
+def of_task(task: str, labels: int = 0, seeded: bool = False) -> Signature:
     """The signature that a SavedModel of a task has (`zoo.export.kinds`), for models that are none.
 
     Args:
         task: its name in the recipe.
         labels: how many labels it has.
+        seeded: whether it draws.
     """
     text = {"text": "DT_STRING"}
     inputs = {name: Tensor(kind, (None,), f"{DEFAULT}_{name}:0") for name, kind in text.items()}
-    if task == "language_modeling":
+    if seeded:
         inputs["seed"] = Tensor("DT_INT32", (), f"{DEFAULT}_seed:0")
     said = {
         "translation": {**text, "score": "DT_FLOAT"},
