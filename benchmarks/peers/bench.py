@@ -125,6 +125,30 @@ def rounds(args, system, options):
         C.emit(None, tokens=tokens, seconds=t.wall, flop=flop, loss=loss, rss_mb=C.peak_rss_mb())
 
 
+def decode_rounds(args, system, options):
+    """As `decode`, a round for each line "batch beam" on standard input, of which the first of its kind warms up."""
+    data, warm = C.load(), {}
+    m = system.build(args.models, C.VOCAB, **options)
+    C.emit(None, what="ready", params=m.params)
+    for line in sys.stdin:
+        batch, beam = map(int, line.split())
+        srcs = C.test_sources(data, batch, args.count if batch > 1 else args.count1)
+        if (batch, beam) not in warm:
+            t0, warm[batch, beam], out = time.perf_counter(), True, {}
+            try:
+                for s in srcs:
+                    m.decode(s, args.steps, beam)
+                out["warm_s"] = time.perf_counter() - t0
+            except Exception as e:
+                out["error"] = f"{type(e).__name__}: {str(e)[:300]}"
+            C.emit(None, **out)
+            continue
+        with C.Timer() as t:
+            for s in srcs:
+                ids = m.decode(s, args.steps, beam)
+        C.emit(None, sentences=sum(map(len, srcs)), seconds=t.wall, shape=list(np.shape(ids)))
+
+
 def decode(args, system, options):
     gate = Gate(args.patience)
     data = C.load()
@@ -223,7 +247,7 @@ def latency(args, system, options, t_import):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("what", choices=["train", "rounds", "decode", "latency"])
+    p.add_argument("what", choices=["train", "rounds", "decode", "decode_rounds", "latency"])
     p.add_argument("system")
     p.add_argument("--label")
     p.add_argument("--models", default="T-tiny")
@@ -239,7 +263,7 @@ def main():
     p.add_argument("--out")
     p.add_argument("--debug", action="store_true")
     args = p.parse_args()
-    args.steps = args.steps or {"train": 5, "rounds": 5, "decode": 20}.get(args.what)
+    args.steps = args.steps or {"train": 5, "rounds": 5, "decode": 20, "decode_rounds": 20}.get(args.what)
     args.label = args.label or args.system + "".join(" " + o for o in args.opt)
     options = dict(o.split("=", 1) for o in args.opt)
     system = importlib.import_module(f"systems.{args.system}")
@@ -247,7 +271,7 @@ def main():
     if args.what == "latency":
         latency(args, system, options, t_import)
     else:
-        {"train": train, "rounds": rounds, "decode": decode}[args.what](args, system, options)
+        {"train": train, "rounds": rounds, "decode": decode, "decode_rounds": decode_rounds}[args.what](args, system, options)
 
 
 if __name__ == "__main__":
