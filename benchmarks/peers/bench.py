@@ -271,7 +271,9 @@ def main():
     if args.what == "latency":
         latency(args, system, options, t_import)
     else:
-        {"train": train, "rounds": rounds, "decode": decode, "decode_rounds": decode_rounds}[args.what](args, system, options)
+        {"train": train, "rounds": rounds, "decode": decode, "decode_rounds": decode_rounds}[args.what](
+            args, system, options
+        )
 
 
 if __name__ == "__main__":
