@@ -64,7 +64,8 @@ def _stands(text, position, run):
 def _repeats(text, position, n: int, vocabulary: int):
     """Tokens that would say n tokens again: (R, V) bool."""
     width = ops.shape(text)[1]
-    count = ops.maximum(width - n + 1, 0)  # runs of n tokens that begin at 0, 1, ...
+    most = max if isinstance(width, int) else ops.maximum
+    count = most(width - n + 1, 0)  # runs of n tokens that begin at 0, 1, ...
     starts = ops.arange(count, dtype="int32")
     whole = ops.expand_dims(starts + n - 1 <= position, 0)
     for i in range(n - 1):
