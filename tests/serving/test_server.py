@@ -53,6 +53,15 @@ def test_versions_and_labels(server, path: str) -> None:
     assert list(found["metadata"]["signature_def"]["signature_def"]) == ["serving_default"]
 
 
+def test_a_name_that_must_be_quoted() -> None:
+    with Running(Echo(), "my Modell ü") as server:
+        assert server.url.endswith("/v1/models/my%20Modell%20%C3%BC")
+        status, answer = server.send(
+            "POST", server.url.split(str(server.port))[1] + ":predict", b'{"inputs": ["ab"]}'
+        )
+        assert (status, json.loads(answer)["outputs"]["text"]) == (200, ["ba"])
+
+
 OTHERS = [
     ("POST", "/v1/models/other:predict", 404, "Servable not found for request: Latest(other)"),
     ("POST", "/v1/models/echo/versions/4:predict", 404, "Servable not found for request: Specific(echo, 4)"),
