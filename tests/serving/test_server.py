@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from servers import Echo, Running
 
+from zoo.answers import Generation
 from zoo.errors import UserError
+from zoo.serving.models import TextModel
 
 PREDICT = "/v1/models/echo:predict"
 
@@ -151,6 +153,23 @@ def test_a_failing_model(server, caplog) -> None:
         'raise RuntimeError(f"the secret text is {texts}")', ""
     )
     assert server.ask({"instances": ["ab"]})[0] == 200
+
+
+def test_what_a_model_refuses() -> None:
+    """Is a mistake of the request, and says nothing of where the model lies."""
+
+    class Refusing:
+        task, labels = "language_modeling", None
+
+        def generate(self, texts, seed):
+            if "long" in texts[0]:
+                raise UserError("/srv/model.tflite: 9 tokens behind this prompt would pass the 8 positions")
+            return [Generation(text, f" {seed}") for text in texts]
+
+    with Running(TextModel.of_export(Refusing(), "/srv/model.tflite")) as server:
+        status, found = server.ask({"inputs": {"text": ["long"], "seed": 1}})
+        assert (status, found["error"]) == (400, "9 tokens behind this prompt would pass the 8 positions")
+        assert server.ask({"inputs": {"text": ["a"], "seed": -1}}) == (200, {"outputs": [f"a {2**32 - 1}"]})
 
 
 def test_a_request_takes_no_other_down() -> None:
