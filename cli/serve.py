@@ -124,7 +124,7 @@ def command(
             return TextModel.of_task(load(source.path))
         from zoo import runtime
 
-        return TextModel.of_export(runtime.load(source.path))
+        return TextModel.of_export(runtime.load(source.path), str(source.path))
 
     serve(
         load,

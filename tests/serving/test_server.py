@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from servers import Echo, Running
 
+from zoo.answers import Generation
 from zoo.errors import UserError
+from zoo.serving.models import TextModel
 
 PREDICT = "/v1/models/echo:predict"
 
@@ -51,6 +53,15 @@ def test_versions_and_labels(server, path: str) -> None:
     status, found = server.get(f"/v1/models/echo{path}/metadata")
     assert (status, found["model_spec"]) == (200, {"name": "echo", "signature_name": "", "version": "3"})
     assert list(found["metadata"]["signature_def"]["signature_def"]) == ["serving_default"]
+
+
+def test_a_name_that_must_be_quoted() -> None:
+    with Running(Echo(), "my Modell ü") as server:
+        assert server.url.endswith("/v1/models/my%20Modell%20%C3%BC")
+        status, answer = server.send(
+            "POST", server.url.split(str(server.port))[1] + ":predict", b'{"inputs": ["ab"]}'
+        )
+        assert (status, json.loads(answer)["outputs"]["text"]) == (200, ["ba"])
 
 
 OTHERS = [
@@ -142,6 +153,23 @@ def test_a_failing_model(server, caplog) -> None:
         'raise RuntimeError(f"the secret text is {texts}")', ""
     )
     assert server.ask({"instances": ["ab"]})[0] == 200
+
+
+def test_what_a_model_refuses() -> None:
+    """Is a mistake of the request, and says nothing of where the model lies."""
+
+    class Refusing:
+        task, labels = "language_modeling", None
+
+        def generate(self, texts, seed):
+            if "long" in texts[0]:
+                raise UserError("/srv/model.tflite: 9 tokens behind this prompt would pass the 8 positions")
+            return [Generation(text, f" {seed}") for text in texts]
+
+    with Running(TextModel.of_export(Refusing(), "/srv/model.tflite")) as server:
+        status, found = server.ask({"inputs": {"text": ["long"], "seed": 1}})
+        assert (status, found["error"]) == (400, "9 tokens behind this prompt would pass the 8 positions")
+        assert server.ask({"inputs": {"text": ["a"], "seed": -1}}) == (200, {"outputs": [f"a {2**32 - 1}"]})
 
 
 def test_a_request_takes_no_other_down() -> None:

@@ -212,6 +212,19 @@ def test_a_seed_decides_whatever_else_is_asked(servers) -> None:
             assert all(answer.result()[1] == alone[seed] for seed, answer in asked)
 
 
+def test_who_draws_nothing_takes_no_seed() -> None:
+    from zoo.export.kinds import KINDS
+    from zoo.serving.models import TextModel
+
+    task = make_task(GENERATOR, FAST[GENERATOR], decode={"max_length": 4, "sample": False})
+    assert not KINDS["language_modeling"](task).seeded, "a SavedModel of it has no such input"
+    with Running(TextModel.of_task(task), max_batch=8) as server:
+        first, again = (server.ask({"instances": ["a", "3 M"]}) for _ in range(2))
+        assert first[0] == 200 and first == again
+        both = zip(first[1]["predictions"], ("a", "3 M"), strict=True)
+        assert all(found.startswith(text) for found, text in both)
+
+
 def ask(port: int, name: str, request: dict | None, path: str = "") -> tuple[int, dict]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     if request is None:

@@ -60,12 +60,19 @@ class TextModel:
         return cls(task.recipe.task, task.labels, answer, seeded)
 
     @classmethod
-    def of_export(cls, model) -> TextModel:
-        """What `zoo.runtime.load` gives for a file or folder that needs no TensorFlow."""
+    def of_export(cls, model, origin: str = "") -> TextModel:
+        """What `zoo.runtime.load` gives for a file or folder that needs no TensorFlow.
+
+        Args:
+            origin: where it lies, which is not told to those who ask.
+        """
         seeded = model.task == "language_modeling"
 
         def answer(texts: list[str], seed: int):
-            return model.generate(texts, seed=seed) if seeded else model.answers(texts)
+            try:
+                return model.generate(texts, seed=seed) if seeded else model.answers(texts)
+            except UserError as error:
+                raise UserError(str(error).removeprefix(f"{origin}: ")) from error
 
         return cls(model.task, model.labels, answer, seeded)
 

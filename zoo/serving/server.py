@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -84,7 +85,7 @@ async def run(
         reason = error.strerror or str(error)
         raise UserError(f"--host {host} --port {port}: cannot listen there ({reason})") from error
     address, taken = runner.addresses[0][:2]
-    url = f"http://{f'[{address}]' if ':' in address else address}:{taken}/v1/models/{app.name}"
+    url = f"http://{f'[{address}]' if ':' in address else address}:{taken}/v1/models/{quote(app.name)}"
     started(url)
     loading, leaving = app.start(load), asyncio.ensure_future(leave.wait())
     try:
