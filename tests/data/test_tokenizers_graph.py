@@ -6,6 +6,7 @@ import random
 
 import pytest
 import tensorflow as tf
+from sentencepiece import sentencepiece_model_pb2
 
 from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
 from zoo.data.reading import read_words
@@ -114,3 +115,17 @@ def test_saved_with_its_model(tmp_path):
     found = tf.saved_model.load(str(tmp_path))(tf.constant(TEXTS[:4])).numpy()
     expected = [tokenizer.decode(tokenizer.encode(text)[::-1]) for text in TEXTS[:4]]
     assert [text.decode("utf-8") for text in found] == expected
+
+
+def test_equally_good_pieces_are_chosen_alike():
+    """`999` is `9 99` or `99 9`: two versions of SentencePiece differ where the scores' sums are rounded."""
+    numbers = random.Random(3)
+    lines = [f"{numbers.randrange(10**6):,} tokens ... {'=' * numbers.randrange(30)}" for _ in range(300)]
+    tokenizer = train_tokenizer(SentencePiece(name="sentencepiece", vocabulary_size=500), lines)
+    pieces = [surface for surface in tokenizer.surfaces if surface.strip("\ufffd")]
+    texts = ["".join(numbers.choices(pieces, k=12)) for _ in range(3000)]
+    texts += [numbers.choice("0123456789.=, ") * numbers.randrange(1, 40) for _ in range(1000)]
+    assert GraphTokenizer(tokenizer).tokenize(tf.constant(texts)).to_list() == tokenizer.encode_batch(texts)
+    model = sentencepiece_model_pb2.ModelProto.FromString(tokenizer.model_bytes)
+    assert all(float(piece.score * 256).is_integer() for piece in model.pieces)
+    assert len({piece.score for piece in model.pieces}) > 50

@@ -44,6 +44,9 @@ WORD_MODEL = 3
 """SentencePiece's number of the type `word`."""
 MODEL_FILE, INFO_FILE, PHRASES_FILE = "tokenizer.model", "tokenizer.json", "phrases.txt"
 
+NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
+"""SentencePiece's kinds of pieces."""
+
 BLANK = "▁"
 """SentencePiece's sign for a blank in a piece."""
 BYTE_PIECE = re.compile("<0x([0-9A-F]{2})>")
@@ -239,7 +242,8 @@ def train_tokenizer(config: SentencePiece | Character | Byte | Word, texts: Iter
         )
     except RuntimeError as error:
         raise _explained(str(error), getattr(config, "vocabulary_size", None), config.name) from None
-    return Tokenizer(written.getvalue(), kept)
+    model = written.getvalue()
+    return Tokenizer(_with_exact_scores(model) if options.get("model_type") == "unigram" else model, kept)
 
 
 def _training_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -327,35 +331,54 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         yield key >> 3, message[place - size : place]
 
 
+def _with_exact_scores(model: bytes) -> bytes:
+    """A unigram model whose scores are multiples of 1/256, so that any sum of some thousand is exact in float32.
+
+    `999` is `9` and `99` or `99` and `9`, which are equally good: where sums are rounded, each version of
+    SentencePiece, that of tensorflow_text among them, takes another one. All take the same where they are exact.
+    """
+
+    def rounded(piece: bytes) -> bytes:
+        parts = dict(_fields(piece))
+        (score,) = struct.unpack("<f", parts[2])
+        return _piece(parts[1], parts.get(3, NORMAL), round(score * 256) / 256)
+
+    return b"".join(rounded(part) if field == 1 else _block(field, part) for field, part in _fields(model))
+
+
 def _byte_model() -> bytes:
     """A ModelProto of 4 special and 256 byte pieces, spaces not escaped.
 
     Written out in protobuf's wire format (field numbers of sentencepiece_model.proto), so that reading an
     exported model does not need the protobuf package.
     """
-
-    def number(field: int, value: int) -> bytes:
-        return _varint(field << 3) + _varint(value)
-
-    def block(field: int, content: bytes) -> bytes:
-        return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-    def piece(text: str, kind: int) -> bytes:
-        score = _varint(2 << 3 | 5) + struct.pack("<f", 0.0)
-        return block(1, block(1, text.encode()) + score + number(3, kind))
-
-    unknown, control, byte = 2, 3, 6
-    pieces = [piece("<pad>", control), piece("<unk>", unknown), piece("<s>", control), piece("</s>", control)]
-    pieces += [piece(f"<0x{value:02X}>", byte) for value in range(256)]
-    model_type, vocabulary_size, byte_fallback = number(3, 4), number(4, 260), number(35, 1)
-    special = (
-        number(40, UNK) + number(41, BOS) + number(42, EOS) + number(43, PAD) + block(44, "\u2047".encode())
+    control = [_piece(text, CONTROL) for text in (b"<pad>", b"<s>", b"</s>")]
+    pieces = [control[0], _piece(b"<unk>", UNKNOWN), *control[1:]]
+    pieces += [_piece(f"<0x{value:02X}>".encode(), BYTE) for value in range(256)]
+    model_type, vocabulary_size, byte_fallback = _number(3, 4), _number(4, 260), _number(35, 1)
+    special = _number(40, UNK) + _number(41, BOS) + _number(42, EOS) + _number(43, PAD)
+    special += _block(44, "\u2047".encode())
+    trainer = _block(2, model_type + vocabulary_size + byte_fallback + special)
+    add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces = (
+        _number(3, 0),
+        _number(4, 0),
+        _number(5, 0),
     )
-    trainer = block(2, model_type + vocabulary_size + byte_fallback + special)
-    add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces = number(3, 0), number(4, 0), number(5, 0)
     switches = add_dummy_prefix + remove_extra_whitespaces + escape_whitespaces
-    normalizer = block(3, block(1, b"identity") + switches)
+    normalizer = _block(3, _block(1, b"identity") + switches)
     return b"".join(pieces) + trainer + normalizer
+
+
+def _piece(text: bytes, kind: int, score: float = 0.0) -> bytes:
+    return _block(1, _block(1, text) + _varint(2 << 3 | 5) + struct.pack("<f", score) + _number(3, kind))
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _block(field: int, content: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
