@@ -132,11 +132,10 @@ def loops(families):
     asked = {}
     for name in ("transformer", "rnn_seq2seq", "gpt", "rnn_language_model"):
         found, given = families["saved_model", name]
-        rows = [row["inputs"] for row in found.rows if len(row.get("text", "")) == 12]
-        ids = [row.get("ids") or row["token_ids"] for row in rows]
-        longest = max(map(len, ids))
-        ids = [row + [0] * (longest - len(row)) for row in ids]
         translates = found.kind.recipe.task == "translation"
+        ids = [row["inputs"]["ids" if translates else "token_ids"] for row in found.rows if "text" in row][:8]
+        longest = max(map(len, ids)) if translates else 6  # prompts of one length
+        ids = [(row + [0] * longest)[:longest] for row in ids if translates or len(row) >= longest]
         prompt = [[2]] * len(ids) if translates else ids
         asked[name] = {"folder": str(given["path"]), "ids": ids, "prompt": prompt, "length": 9}
     done = subprocess.run(
