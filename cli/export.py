@@ -97,8 +97,10 @@ def command(model: str, formats: str | None, out: Path | None, as_json: bool, **
         return
     for report in reports:
         output.echo(report["path"])
-    rows = [[output.cell(value) for value in _row(report).values()] for report in reports]
-    table = output.plain_lines([list(_row(reports[0])), *rows])
+    rows = [_row(report) for report in reports]
+    columns = list(max(rows, key=len))  # a format that is not measured has no figures
+    cells = [[output.cell(row.get(column, "-")) for column in columns] for row in rows]
+    table = output.plain_lines([columns, *cells])
     notes = ["times: median / 95th percentile in milliseconds", *map(_note, reports)]
     for line in ["", *table, "", *notes, "", "Try next:", *_next(reports)]:
         output.echo(line, err=True)
