@@ -9,26 +9,22 @@ import click
 from zoo.cli import output
 from zoo.cli.options import allow_code
 
-COLUMNS = {
-    "format": lambda report: report["format"],
-    "size": lambda report: _bytes(report["size"]),
-    "operators": lambda report: sum(report["operators"].values()),
-    "texts compared": lambda report: report["samples"],
-    "differences": lambda report: report["differences"],
-    "ties": lambda report: report["ties"],
-    "ms p50": lambda report: report["latency_ms"]["p50"],
-    "ms p95": lambda report: report["latency_ms"]["p95"],
-    "runs on": lambda report: report["runs_on"],
-}
-
 
 @click.command()
 @click.argument("model", metavar="RUN|NAME")
 @click.option(
-    "--format", "formats", default="saved_model,tflite", show_default=True, help="Formats, with commas."
+    "--format",
+    "formats",
+    help="Formats, with commas (default: saved_model,tflite; with --quantize those that can be quantised).",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder (default: RUN/export or exports/NAME).")
-@click.option("--beams", type=click.IntRange(1, 64), help="Beams of the SavedModel (default: the recipe's).")
+@click.option(
+    "--beams",
+    "--beam",
+    "beams",
+    type=click.IntRange(1, 64),
+    help="Hypotheses a translator follows (default: the recipe's); 1 is greedy, and the fastest.",
+)
 @click.option(
     "--max-length", type=click.IntRange(2), help="Longest answer in tokens (default: the recipe's)."
 )
@@ -39,31 +35,61 @@ COLUMNS = {
     type=click.FloatRange(0, 1, min_open=True),
     help="Of a language model: draw from this share only.",
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 4096),
+    default=1,
+    show_default=True,
+    help="Texts a TFLite file takes at once; other formats take any number.",
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "float16", "dynamic_int8"]),
+    default="none",
+    show_default=True,
+    help="Smaller weights.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="Points of the recipe's metric that a file may lose.",
+)
+@click.option(
+    "--metric-samples",
+    type=click.IntRange(0),
+    help="Rows of validation that the metric is measured on (default: export.metric_samples); 0: not at all.",
+)
 @click.option("--xla", is_flag=True, help="Compile the SavedModel with XLA; TensorFlow Serving refuses it.")
 @allow_code
 @click.option("--json", "as_json", is_flag=True, help="The reports as JSON on standard output.")
-def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool, **search) -> None:
+def command(model: str, formats: str | None, out: Path | None, as_json: bool, **chosen) -> None:
     """Export RUN (a run folder) or NAME (of `zoo ls saved`) to files that run without this project.
 
     \b
     saved_model  a folder: strings in, strings out; runs with tensorflow and tensorflow_text
-    tflite       a file: one text at a time, translated greedily; runs with ai-edge-litert, no TensorFlow
+    tflite       a file; runs with ai-edge-litert, no TensorFlow
     onnx         a folder: runs with onnxruntime, no TensorFlow; to write it, pip install 'sequence-zoo[onnx]'
     keras        a file: the network alone, ids in, logits out, for Keras with this package
 
-    Each is loaded in a fresh process and must answer validation texts as Python does; otherwise it is not
-    kept, and the exit code is 2. Standard output is the path of each file, one a line.
+    Each is loaded in a fresh process, must answer validation texts as Python does, and is measured by the
+    recipe's metric. One that answers otherwise, or (quantised) has lost more than --max-drop, is not kept, and
+    the exit code is 2. Standard output is the path of each file, one a line.
     """
 
     from zoo.export import export
+    from zoo.export.build import QUANTIZED
 
+    if formats is None:
+        can = [name for name, ways in QUANTIZED.items() if chosen["quantize"] in ways]
+        formats = ",".join(can) or "saved_model,tflite"
     names = [name.strip() for name in formats.split(",") if name.strip()]
     reports = export(
         model,
         names,
         out,
-        xla=xla,
-        **search,
+        **chosen,
         progress=lambda line: output.echo(f"{line} …", err=True),
     )
     if as_json:
@@ -71,9 +97,41 @@ def command(model: str, formats: str, out: Path | None, xla: bool, as_json: bool
         return
     for report in reports:
         output.echo(report["path"])
-    rows = [[output.cell(value(report)) for value in COLUMNS.values()] for report in reports]
-    for line in ["", *output.plain_lines([list(COLUMNS), *rows]), "", "Try next:", *_next(reports)]:
+    rows = [_row(report) for report in reports]
+    columns = list(max(rows, key=len))  # a format that is not measured has no figures
+    cells = [[output.cell(row.get(column, "-")) for column in columns] for row in rows]
+    table = output.plain_lines([columns, *cells])
+    notes = ["times: median / 95th percentile in milliseconds", *map(_note, reports)]
+    for line in ["", *table, "", *notes, "", "Try next:", *_next(reports)]:
         output.echo(line, err=True)
+
+
+def _row(report: dict) -> dict:
+    """A line of the table."""
+    row = {
+        "file": Path(report["path"]).name,
+        "size": _bytes(report["size"]),
+        "operators": sum(report["operators"].values()),
+        "compared": report["samples"],
+        "otherwise": report["differences"],
+        "ties": report["ties"],
+    }
+    metric = report["metric"]
+    if metric:
+        row |= {metric["name"]: metric["export"], "in Python": metric["python"]}
+    for size in (1, 32):
+        measured = report["latency_ms"].get(str(size))
+        for what, words in (("text", "text to text" if size == 1 else "texts"), ("ids", "ids alone")):
+            times = measured and measured.get(what)
+            row[f"{size} {words}"] = f"{times['p50']:.3g} / {times['p95']:.3g}" if times else "-"
+    return row
+
+
+def _note(report: dict) -> str:
+    """What the table has no room for."""
+    name, batch = Path(report["path"]).name, report["batch"]
+    takes = "" if batch is None else f"takes {batch} text{'s' * (batch > 1)} at a time; "
+    return f"{name}: {takes}runs on {report['runs_on']}"
 
 
 def _next(reports: list[dict]) -> list[str]:

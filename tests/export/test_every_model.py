@@ -6,6 +6,12 @@ export one model of each family, the slow ones all of them with their cells, att
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from small_tasks import FAST, TEXTS, VARIANTS, make_task, texts_of
@@ -16,18 +22,22 @@ FORMS = ("saved_model", "tflite")
 """The others are in files of their own, for not everybody has what they need."""
 
 
-def exported(sections: dict[str, dict], folder, forms=FORMS) -> dict[tuple[str, str], dict | Exception]:
+def exported(
+    sections: dict[str, dict], folder, forms=FORMS, build=None
+) -> dict[tuple[str, str], dict | Exception]:
     """(form, name) -> what was asked and answered, or why it was not."""
     from zoo.export import verify, worker
+    from zoo.export.build import Build
     from zoo.export.kinds import KINDS
 
+    build = build or Build()
     found, written = {}, {form: {} for form in forms}
     for number, (name, section) in enumerate(sections.items()):
         try:
             task = make_task(name, section)
             for form in forms:
                 kind, path = KINDS[task.recipe.task](task, form), folder / f"{number}.{form}"
-                worker.WRITERS[form](kind, path, False)
+                worker.WRITERS[form](kind, path, build)
                 written[form][name] = (path, verify.exam(kind, texts_of(task)))
         except Exception as error:  # it is that model's own test that fails
             found |= {(form, name): error for form in forms if name not in written[form]}
@@ -101,6 +111,58 @@ def test_no_model_is_forgotten():
     """A model that is registered is exported: in the fast tests its family, in the slow ones itself."""
     assert {name.split()[0] for name in VARIANTS} == set(registry.MODELS)
     assert set(FAST) <= set(registry.MODELS)
+
+
+LOOP = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    signatures = tf.saved_model.load(asked["folder"]).signatures
+    ids, prompt = tf.constant(asked["ids"]), tf.constant(asked["prompt"])
+    print(json.dumps(greedy(signatures, ids, prompt, asked["length"]).numpy().tolist()), flush=True)
+assert "zoo" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def loops(families):
+    """What the loop of docs/exporting.md says, where there is only TensorFlow: name -> asked, answer."""
+    page = (Path(__file__).parents[2] / "docs" / "exporting.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n([^`]*def greedy[^`]*)```", page)
+    asked = {}
+    for name in ("transformer", "rnn_seq2seq", "gpt", "rnn_language_model"):
+        found, given = families["saved_model", name]
+        translates = found.kind.recipe.task == "translation"
+        ids = [row["inputs"]["ids" if translates else "token_ids"] for row in found.rows if "text" in row][:8]
+        longest = max(map(len, ids)) if translates else 6  # prompts of one length
+        ids = [(row + [0] * longest)[:longest] for row in ids if translates or len(row) >= longest]
+        prompt = [[2]] * len(ids) if translates else ids
+        asked[name] = {"folder": str(given["path"]), "ids": ids, "prompt": prompt, "length": 9}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", example + LOOP],
+        input="\n".join(map(json.dumps, asked.values())),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    said = map(json.loads, done.stdout.splitlines()[-len(asked) :])
+    return {name: (asked[name], answer) for name, answer in zip(asked, said, strict=True)}
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnn_seq2seq", "gpt", "rnn_language_model"])
+def test_a_loop_of_ones_own(families, loops, name):
+    """`encode` and `step` in a loop by somebody else find what Python's greedy search finds."""
+    from zoo.data.tokenizers import EOS
+    from zoo.decoding.loop import decode
+    from zoo.decoding.settings import Decoding
+
+    asked, answer = loops[name]
+    model, ids = families["saved_model", name][0].kind.task.model, np.array(asked["ids"], "int32")
+    assert len(ids) > 1
+    expected = decode(model, ids, Decoding(length=9))[0][:, 0, len(asked["prompt"][0]) :]
+    for ours, theirs in zip(np.asarray(expected).tolist(), answer, strict=True):
+        end = ours.index(EOS) + 1 if EOS in ours else 9
+        assert ours[:end] == theirs[:end]
 
 
 def test_the_light_runtime_answers_as_python(families):

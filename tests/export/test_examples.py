@@ -28,13 +28,14 @@ except ImportError:
 def exported(tmp_path_factory) -> Path:
     """As the page's command leaves it, without the comparison, which has tests of its own."""
     from zoo.export import FILES
+    from zoo.export.build import Build
     from zoo.export.kinds import KINDS
     from zoo.export.worker import WRITERS
 
     pytest.importorskip("tf2onnx")
     task, folder = zoo.load("dates-multi-lstm-tiny"), tmp_path_factory.mktemp("exported")
     for form in ("tflite", "onnx"):
-        WRITERS[form](KINDS["translation"](task, form), folder / FILES[form], False)
+        WRITERS[form](KINDS["translation"](task, form), folder / FILES[form], Build())
     return folder
 
 

@@ -71,14 +71,26 @@ def test_command(classifier, tmp_path, capfd):
         main(["export", str(classifier[0]), "--format", ",".join(FILES), "--out", str(tmp_path / "out")])
     stdout, stderr = capfd.readouterr()
     assert not end.value.code, stderr
-    assert stdout.splitlines() == [str(tmp_path / "out" / name) for name in FILES.values()]
+    names = list(FILES.values())
+    assert stdout.splitlines() == [str(tmp_path / "out" / name) for name in names]
     assert "saved_model" in stderr and "zoo predict" in stderr and "cpu" not in stderr.lower()
+    assert "accuracy  in Python" in stderr and "takes 1 text at a time" in stderr
     reports = json.loads((tmp_path / "out" / "export.json").read_text())
-    assert set(reports) == set(FILES)
-    for form, report in reports.items():
-        assert report["samples"] == (32 if form == "keras" else 36) + 5
+    assert list(reports) == names
+    for name, report in reports.items():
+        assert report["samples"] == (32 if name == "model.keras" else 36) + 5
         assert report["differences"] == 0 and report["operators"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES.values(), "export.json"}
+        if name == "model.keras":
+            assert report["metric"] is None, "a network alone says no labels"
+            continue
+        assert (report["metric"]["name"], report["metric"]["samples"]) == ("accuracy", 36)
+        assert report["metric"]["export"] == report["metric"]["python"] and report["metric"]["drop"] == 0
+    # A TFLite file of one text at a time is not timed with 32.
+    sizes = {name: list(report["latency_ms"]) for name, report in reports.items()}
+    assert sizes["saved_model"] == ["1", "32"] and sizes["model.tflite"] == ["1"]
+    for times in reports["saved_model"]["latency_ms"].values():
+        assert set(times) == {"text", "ids"} and 0 < times["ids"]["p50"] <= times["ids"]["p95"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*names, "export.json"}
 
 
 def test_unknown_format():
@@ -116,7 +128,11 @@ def test_flex_and_loose_variables_are_refused():
         return {"x": tf.linalg.det(tf.eye(3) * tf.cast(tf.shape(ids)[1], tf.float32))}
 
     with pytest.raises(UserError, match="MatrixDeterminant"):
-        tflite.convert(determinant, [], {"ids": ("int32", (None,))})
+        tflite.convert({"serving_default": (determinant, {"ids": ("int32", (None,))})}, [])
+    with pytest.raises(UserError, match="MatrixDeterminant"):  # in any function of any file
+        both = {"serving_default": (lambda ids: {"x": ids + 1}, {"ids": ("int32", (None,))})}
+        both["score"] = (determinant, {"ids": ("int32", (None,))})
+        tflite.convert(both, [], batch=4, quantize="dynamic_int8")
 
     def converted(function, trackable, operators):
         signature = [tf.TensorSpec([1, None], tf.int32, name="ids")]
@@ -154,9 +170,9 @@ def test_runners_stand_alone():
             "sentencepiece",
             "ai_edge_litert",
         },
-        "run_onnx.py": {"importlib", "pathlib", "numpy", "onnxruntime"},
+        "run_onnx.py": {"importlib", "pathlib", "onnxruntime"},
         "run_keras.py": {"sys", "time", "pathlib", "numpy", "keras", "zoo"},
-        "run_saved_model.py": {"json", "sys", "time", "tensorflow", "tensorflow_text"},
+        "run_saved_model.py": {"itertools", "json", "sys", "time", "tensorflow", "tensorflow_text"},
     }
     for name, modules in allowed.items():
         found = set()
@@ -188,6 +204,7 @@ def test_xla(name, tmp_path):
     """The ids core under XLA answers the same; it has one length of texts, where texts are cut."""
     import tensorflow as tf
 
+    from zoo.export.build import Build
     from zoo.export.kinds import KINDS
     from zoo.export.worker import make
 
@@ -195,7 +212,7 @@ def test_xla(name, tmp_path):
     kind = KINDS[task.recipe.task](task)
     # Texts that are not cut are compiled for each of their lengths: a few are enough.
     texts = texts_of(task) if kind.cuts else TEXTS[::5]
-    report = make(task, "saved_model", tmp_path, texts, xla=True)
+    report = make(task, "saved_model", tmp_path, texts, Build(xla=True))
     assert report["xla"] and "not stock TensorFlow Serving" in report["runs_on"]
     loaded = tf.saved_model.load(report["path"])
     inputs = loaded.signatures["ids"].structured_input_signature[1]
@@ -218,10 +235,10 @@ def test_a_task_in_memory_is_exported_as_it_is(tmp_path):
     reports = export(task, ["tflite"], tmp_path, texts=TEXTS)
     rows = [{"text": text} for text in TEXTS]
     (given,) = run_alone("tflite", [(Path(reports[0]["path"]), rows)])
-    assert [answer["text"] for answer in given["answers"]] == task.translate(TEXTS, beams=1)
+    assert [answer["text"] for answer in given["answers"]] == task.translate(TEXTS)
     np.testing.assert_allclose(
         [answer["score"] for answer in given["answers"]],
-        [found[0].score for found in task.translate_n_best(TEXTS, 1, 1)],
+        [found[0].score for found in task.translate_n_best(TEXTS, 1)],
         rtol=1e-3,
     )
 
@@ -253,6 +270,7 @@ def test_a_language_model_of_ones_own_text(tmp_path):
     for report in json.loads(done.stdout):
         assert (report["max_length"], report["temperature"], report["top_k"]) == (7, 0.5, 40)
         assert report["samples"] == 100 + 5
+        assert report["metric"]["name"] == "loss" and abs(report["metric"]["drop"]) < 0.01
     file = str(tmp_path / "out" / "model.tflite")
     done = CliRunner().invoke(main, ["generate", file, "--prompt", "Die", "--seed", "3"])
     (expected,) = task.generate(["Die"], 7, 0.5, seed=3)

@@ -204,3 +204,16 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     assert answer == "狗 3 März"[:9]
     assert sum(map(float, seconds.split())) < 1, seconds
     assert {*tmp_path.iterdir()} == files  # nothing was unpacked
+
+
+def test_what_is_longer_than_all_before_gets_a_new_interpreter(flatbuffers, monkeypatch):
+    """An old one answers it wrongly now and then: ai-edge-litert 2.3, in beam search, where memory was used."""
+    from zoo.runtime import tflite
+
+    started, start = [], tflite.LiteRT._start
+    monkeypatch.setattr(tflite.LiteRT, "_start", lambda self: (started.append(1), start(self)))
+    engine = tflite.LiteRT(flatbuffers["echo"])
+    for length, count in ((3, 1), (2, 1), (3, 1), (5, 2), (4, 2), (6, 3)):
+        ids = np.full((1, length), 7, "int32")
+        assert engine(ids=ids)["ids"][0].tolist() == [7] * length + [0] * 3
+        assert len(started) == count

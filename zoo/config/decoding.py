@@ -57,9 +57,12 @@ class Export(Section):
     """How `zoo export` makes and checks its files."""
 
     beams: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Beams of the SavedModel (default: decode.beams); a TFLite file is greedy."""
+    """Hypotheses that an exported translator follows, in every format (default: decode.beams)."""
     samples: PositiveInt = 100
     """Validation texts on which the exported file must answer as Python does."""
+    metric_samples: Annotated[int, Field(ge=0)] = 200
+    """Rows of validation (of a language model: windows) on which the recipe's metric is measured again, by the
+    exported file; 0 measures nothing."""
 
 
 class Expect(Section):

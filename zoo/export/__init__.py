@@ -18,12 +18,9 @@ from pathlib import Path
 
 from zoo import user_code
 from zoo.errors import UserError
+from zoo.export.build import FILES, MAX_DROP, NEEDS, check_quantize
 from zoo.export.process import exit_reason, tail
 
-FILES = {"saved_model": "saved_model", "tflite": "model.tflite", "onnx": "onnx", "keras": "model.keras"}
-"""Format -> name of its file or folder."""
-NEEDS = {"onnx": ("tf2onnx", "onnx", "onnxruntime")}
-"""Format -> packages of the extra of its name."""
 REPORT = "export.json"
 
 
@@ -37,22 +34,33 @@ def export(
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    batch: int = 1,
+    quantize: str = "none",
     xla: bool = False,
     samples: int | None = None,
+    metric_samples: int | None = None,
+    max_drop: float = MAX_DROP,
     texts: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict]:
     """Exports a model and compares each file with Python's answers; what differs is not kept.
 
+    A quantised file may differ; it is measured, and not kept where it has lost too much.
+
     Args:
         source: a run folder, the name of a shipped model, or a task as `zoo.load` gives it.
         formats: of `FILES`.
         out: folder for the files (default: `export` in the run, `exports/<name>` for other sources).
-        beams: of a SavedModel (default: the recipe's); a TFLite file is greedy.
+        beams: hypotheses that a translator follows, 1 for greedy (default: the recipe's).
         max_length: longest answer in tokens (default: the recipe's).
         temperature, top_k, top_p: how a language model draws (default: as the recipe says).
+        batch: texts that a TFLite file takes at once; the other formats take any number.
+        quantize: "none", "float16" or "dynamic_int8", the weights of a TFLite file.
         xla: compile the SavedModel's ids core with XLA.
         samples: validation texts to compare on (default: `export.samples` of the recipe).
+        metric_samples: rows of validation on which the recipe's figure is measured again (default:
+            `export.metric_samples`); 0 measures nothing.
+        max_drop: points of that figure that a file may lose (zoo/export/metric.py).
         texts: texts to compare on instead of validation texts.
         progress: is told what goes on.
 
@@ -70,6 +78,11 @@ def export(
             raise UserError(
                 f"the format '{name}' needs {', '.join(missing)}: pip install 'sequence-zoo[{name}]'"
             )
+    check_quantize(formats, quantize)
+    if quantize != "none" and metric_samples == 0:
+        raise UserError(
+            "--metric-samples 0: what a quantised file has lost must be measured; give at least 1"
+        )
     search = dict(beams=beams, length=max_length, temperature=temperature, top_k=top_k, top_p=top_p)
     with tempfile.TemporaryDirectory(prefix="zoo-export-") as scratch:
         if not isinstance(source, str | Path):
@@ -82,7 +95,9 @@ def export(
             "texts": list(texts) if texts else None,
             "allow_code": user_code.allowed(),
             "samples": samples,
-            "xla": xla,
+            "metric_samples": metric_samples,
+            "max_drop": max_drop,
+            "build": {"batch": batch, "quantize": quantize, "xla": xla},
             "search": {name: value for name, value in search.items() if value is not None},
         }
         return _converse(request, Path(scratch) / "stderr", progress)
@@ -146,5 +161,6 @@ def _remember(path: Path, report: dict) -> None:
     except (OSError, ValueError):
         old = {}
     beside = path.with_name(f".partial.{path.name}")
-    beside.write_text(json.dumps({**old, report["format"]: report}, indent=2), encoding="utf-8")
+    name = Path(report["path"]).name
+    beside.write_text(json.dumps({**old, name: report}, indent=2), encoding="utf-8")
     os.replace(beside, path)

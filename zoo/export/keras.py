@@ -23,7 +23,7 @@ from zoo.export.kinds import Kind
 from zoo.export.kinds.base import ABSOLUTE, RELATIVE
 from zoo.export.portable import without_cudnn
 from zoo.export.process import exit_reason, tail
-from zoo.export.verify import awkward
+from zoo.export.verify import awkward, latency
 
 COMPARED = 32
 """Texts beside the awkward ones: all logits of a text are many numbers."""
@@ -57,13 +57,13 @@ def verify_keras(kind: Kind, path: Path, texts: Sequence[str]) -> dict:
             f"keras not kept: its logits lie up to {difference.max():.3g} from Python's",
             "this is a fault of the model's config or of the export: please report it with the recipe",
         )
-    p50, p95 = np.percentile(milliseconds, [50, 95])
     return {
         "samples": len(expected),
         "differences": 0,
         "ties": 0,
         "largest_score_difference": float(difference.max()),
-        "latency_ms": {"p50": round(float(p50), 3), "p95": round(float(p95), 3)},
+        "metric": None,
+        "latency_ms": latency({"1": {"ids": milliseconds}}),
     }
 
 

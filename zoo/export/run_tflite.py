@@ -1,10 +1,15 @@
-"""Answers texts with exported TFLite files, and shows how little that takes: no zoo, no TensorFlow.
+"""Answers questions with exported TFLite files, and shows how little that takes: no zoo, no TensorFlow.
 
-    python -I run_tflite.py model.tflite texts.jsonl [other.tflite its.jsonl ...]
+    python -I run_tflite.py model.tflite QUESTIONS.jsonl [other.tflite ITS.jsonl ...]
 
-Each line of a file of texts is `{"text": ...}`; for a language model with a "seed" if it likes, or with the
-numbers that it draws by, `"inputs": {"uniforms": [...]}`. Standard output is one JSON object a model: the
-answers, and the milliseconds that one of them takes.
+Each line of a file of questions is one of
+
+    {"text": ...}       for a language model with a "seed" if it likes, or with the numbers that it draws by,
+                        "inputs": {"uniforms": [...]}
+    {"inputs": {...}}   ids instead of a text
+    {"score": [...]}    how probable is each token of a text? (of a language model)
+
+Standard output is one JSON object a model: the answers, and the milliseconds that calls take.
 """
 
 import json
@@ -12,7 +17,7 @@ import re
 import sys
 import time
 import zipfile
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import sentencepiece
@@ -21,6 +26,10 @@ PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 NO_TAG = -1
 TYPES = {"uniforms": "float32"}
 MASK_ID, BLANK = -1, "\u2581"
+BATCH = 32
+"""Texts at once, where a file takes any number."""
+CALLS, SECONDS = 25, 5
+"""How long calls are timed: so many, in no more than that."""
 WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
 """Behind a SentencePiece model: a text is not the beginning of a word (add_dummy_prefix: false)."""
 
@@ -37,34 +46,67 @@ class Model:
         self.inside = sentencepiece.SentencePieceProcessor(model_proto=inside)
         self.labels = json.loads(parts.get("labels.json", "null"))
         self.longest = self.signature["max_length"]
+        self.batch = next(iter(self.signature["inputs"].values()))[1][0]
 
     def open(self, path):
-        """Starts the interpreter; returns what is appended: name -> bytes."""
+        """Returns what is appended to the file: name -> bytes."""
         from ai_edge_litert.interpreter import Interpreter
 
-        self.run = Interpreter(model_path=path).get_signature_runner()
+        self.start, self.runners, self.largest = lambda: Interpreter(model_path=path), {}, {}
         with zipfile.ZipFile(path) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
 
-    def answer(self, row):
-        """(what is said, what the file gave): dicts of plain values."""
+    def run(self, signature, arrays):
+        """Arrays in, arrays out. What is longer than all before it gets a new interpreter: one that has answered
+        short texts answers the first longer one wrongly now and then (ai-edge-litert 2.3)."""
+        size = max(array.shape[1] for array in arrays.values())
+        if size > self.largest.get(signature, 0):
+            self.largest[signature] = size
+            self.runners[signature] = self.start().get_signature_runner(signature)
+        return self.runners[signature](**arrays)
+
+    def answers(self, rows):
+        """What is said, and as "ids: ..." what the file gave: dicts of plain values."""
+        found = []
+        for _, alike in groupby(rows, key=lambda row: ("text" in row, "score" in row)):
+            alike = list(alike)
+            for start in range(0, len(alike), self.batch or BATCH):
+                found += self.answer(alike[start : start + (self.batch or BATCH)])
+        return found
+
+    def answer(self, rows):
+        """Of as many rows of one kind as are computed at once."""
+        if "score" in rows[0]:
+            found = self.infer([{"token_ids": row["score"]} for row in rows], "score")
+            return [
+                {"score: log_p": out["log_p"][: len(row["score"])]}
+                for out, row in zip(found, rows, strict=True)
+            ]
+        if "text" not in rows[0]:
+            return [ids(out) for out in self.infer([row["inputs"] for row in rows])]
+        # Each task is a generator: it reads a text, is sent what the file computes of it, and says the answer.
+        tasks = [self.task(row) for row in rows]
+        outs = self.infer([next(task) for task in tasks])
+        return [{**say(task, out), **ids(out)} for task, out in zip(tasks, outs, strict=True)]
+
+    def task(self, row):
+        """The generator of a text."""
         text = re.sub("[\ud800-\udfff]", "\ufffd", row["text"])  # JSON may hold half a surrogate pair
         return getattr(self, self.signature["task"])({**row, "text": text})
 
     def translation(self, row):
-        out = self.infer(ids=self.with_end(row["text"]))
-        return {"text": self.decode(out["ids"]), "score": out["score"]}, out
+        out = yield {"ids": self.with_end(row["text"])}
+        return {"text": self.decode(out["ids"]), "score": out["score"]}
 
     def classification(self, row):
-        out = self.infer(ids=self.with_end(row["text"]))
+        out = yield {"ids": self.with_end(row["text"])}
         probabilities = out["probabilities"]
         best = int(np.argmax(probabilities))
-        said = {
+        return {
             "label": self.labels[best],
             "probability": probabilities[best],
             "probabilities": probabilities,
         }
-        return said, out
 
     def tagging(self, row):
         words = [word for word in re.split(r"[ \t\n\v\f\r]+", row["text"]) if word]
@@ -73,22 +115,23 @@ class Model:
             pieces = self.pieces(word, number)
             token_ids += pieces
             character_ids += [self.spelled(word), *[self.spelled("")] * (len(pieces) - 1)]
-        out = self.infer(token_ids=token_ids, character_ids=character_ids)
+        out = yield {"token_ids": token_ids, "character_ids": character_ids}
         tags = [self.labels[tag] for tag in out["tags"] if tag != NO_TAG]
-        return {"words": " ".join(words), "tags": " ".join(tags)}, out
+        return {"words": " ".join(words), "tags": " ".join(tags)}
 
     def language_modeling(self, row):
         prompt = self.tokenizer.encode(row["text"]) or [BOS_ID]
-        uniforms = row.get("inputs", {}).get("uniforms")
-        if uniforms is None:
+        asked = {"token_ids": prompt}
+        if "uniforms" in self.signature["inputs"]:  # it draws its words
             length = self.signature["inputs"]["uniforms"][1][1]
-            uniforms = np.random.default_rng([row.get("seed", 0), 0]).random(length, "float32")
-        out = self.infer(token_ids=prompt, uniforms=uniforms)
+            drawn = np.random.default_rng([row.get("seed", 0), 0]).random(length, "float32")
+            asked["uniforms"] = row.get("inputs", {}).get("uniforms", drawn)
+        out = yield asked
         whole = self.decode(out["ids"])
         for beginning in (row["text"], self.decode(prompt)):
             if whole.startswith(beginning):
-                return {"text": row["text"] + whole[len(beginning) :]}, out
-        return {"text": row["text"] + self.decode(out["ids"][len(prompt) :])}, out
+                return {"text": row["text"] + whole[len(beginning) :]}
+        return {"text": row["text"] + self.decode(out["ids"][len(prompt) :])}
 
     def pieces(self, word, number):
         """Those of a word; inside a text with the blank before it, unless a word is one piece."""
@@ -109,14 +152,14 @@ class Model:
         token_ids = [*(token_ids or [UNK_ID])[: self.longest - 1], EOS_ID]
         places = [place for place, token in enumerate(token_ids) if token == MASK_ID]
         order = [int(token == MASK_ID) for token in token_ids]
-        out = self.infer(token_ids=token_ids, places=places or [0], order=order)
+        out = yield {"token_ids": token_ids, "places": places or [0], "order": order}
         text = parts[0]
         for number, (before, part) in enumerate(pairwise(parts)):
             found = surface(pieces[out["ids"][number]]) if number < len(places) else "[MASK]"
             if before[-1] in " \t\n\r\f" if before else number == 0:
                 found = found.removeprefix(" ") or found
             text += found + part
-        return {"text": text, "probability": float(np.prod(out["probabilities"][: len(places)]))}, out
+        return {"text": text, "probability": float(np.prod(out["probabilities"][: len(places)]))}
 
     def spelled(self, word):
         """The bytes of a word as ids; of a long word the first and the last."""
@@ -126,10 +169,22 @@ class Model:
             ids = [*ids[: width - width // 2], *ids[-(width // 2) :]]
         return [*ids, *[PAD_ID] * (width - len(ids))]
 
-    def infer(self, **inputs):
-        """One row in, one row out."""
-        arrays = {name: np.array([value], TYPES.get(name, "int32")) for name, value in inputs.items()}
-        return {name: value[0].tolist() for name, value in self.run(**arrays).items()}
+    def infer(self, rows, signature="serving_default"):
+        """Rows in, rows out."""
+        found = self.run(signature, self.arrays(rows))
+        return [{name: value[i].tolist() for name, value in found.items()} for i in range(len(rows))]
+
+    def arrays(self, rows):
+        """Rows side by side, filled up with zeros; a file of a fixed batch is given the last row again."""
+        rows = [*rows, *[rows[-1]] * ((self.batch or 0) - len(rows))]
+        arrays = {}
+        for name in rows[0]:
+            width = max(len(row[name]) for row in rows)
+            shape = np.shape(rows[0][name])[1:]
+            arrays[name] = np.zeros((len(rows), width, *shape), TYPES.get(name, "int32"))
+            for array, row in zip(arrays[name], rows, strict=True):
+                array[: len(row[name])] = row[name]
+        return arrays
 
     def with_end(self, text):
         pieces = self.tokenizer.encode(text) or [UNK_ID]
@@ -149,24 +204,59 @@ def surface(piece):
     return piece.replace(BLANK, " ")
 
 
-def answers(model, rows):
-    found, milliseconds = [], []
-    for row in rows:
+def say(task, out):
+    """What a task makes of what the file computed."""
+    try:
+        task.send(out)
+    except StopIteration as end:
+        return end.value
+
+
+def ids(out):
+    return {f"ids: {name}": value for name, value in out.items()}
+
+
+def latency(model, rows):
+    """Texts at once -> "text" (to text) and "ids" (to ids, what the interpreter alone takes) -> milliseconds.
+
+    A file of a fixed batch is asked for as many as it takes, and for one.
+    """
+    found = {}
+    for size in sorted({1, model.batch or BATCH}):
+        batches = [(rows * size)[i : i + size] for i in range(len(rows))][:CALLS]
+        arrays = [model.arrays([next(model.task(row)) for row in batch]) for batch in batches]
+        found[size] = {
+            "text": timed([lambda batch=batch: model.answer(batch) for batch in batches]),
+            "ids": timed([lambda given=given: model.run("serving_default", given) for given in arrays]),
+        }
+    return found
+
+
+def timed(calls):
+    """The milliseconds of each; the first one, which may still make room, is called once before."""
+    calls[0]()
+    end, found = time.perf_counter() + SECONDS, []
+    for call in calls:
         start = time.perf_counter()
-        said, computed = model.answer(row)
-        milliseconds.append((time.perf_counter() - start) * 1000)
-        found.append({**said, **{f"ids: {name}": value for name, value in computed.items()}})
-    return {"answers": found, "milliseconds": milliseconds}
+        call()
+        found.append((time.perf_counter() - start) * 1000)
+        if time.perf_counter() > end:
+            break
+    return found
 
 
-def main(answers):
-    """Files and their texts by turns, as the command names them."""
-    for path, texts in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-        with open(texts, encoding="utf-8") as lines:
-            print(json.dumps(answers(path, [json.loads(line) for line in lines])), flush=True)
+def main(model_class):
+    """Files and their questions by turns, as the command names them."""
+    for path, questions in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        with open(questions, encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        model = model_class(path)
+        found = model.answers(rows)
+        texts = [row for row in rows if "text" in row][:BATCH]
+        print(json.dumps({"answers": found, "latency": latency(model, texts)}), flush=True)
     foreign = {"tensorflow", "keras", "zoo"} & set(sys.modules)
     assert not foreign, f"imported {foreign}"
 
 
 if __name__ == "__main__":
-    main(lambda path, rows: answers(Model(path), rows))
+    main(Model)

@@ -5,8 +5,14 @@ It runs wherever `import tensorflow, tensorflow_text` runs; nothing of the zoo o
     model = tf.saved_model.load(folder)
     model.signatures["serving_default"](text=tf.constant(["How are you?"]))
 
-Two endpoints: `serving_default` takes texts (B,), and of a language model a seed (); `ids` takes what stands
-between tokenizer and answer. zoo/export/kinds says for each task what they are.
+| signature | takes | gives |
+| --- | --- | --- |
+| `serving_default` | texts (B,), of a language model a seed () | what is said |
+| `ids` | what stands between tokenizer and answer | what is computed |
+| `encode`, `step` | zoo/export/steps.py; of what writes text | logits, token by token |
+| `score` | ids (B, S); of a language model | the log-probability of each |
+
+zoo/export/kinds says for each task what they are; docs/exporting.md has examples.
 """
 
 from __future__ import annotations
@@ -17,12 +23,14 @@ from pathlib import Path
 import tensorflow as tf
 
 from zoo.data.tokenizers_graph import GraphTokenizer, valid
+from zoo.export.build import Build
 from zoo.export.kinds import Kind
 from zoo.export.portable import without_cudnn
+from zoo.export.steps import Steps
 
 
 class Exported(tf.Module):
-    """Weights, tokenizer and the two functions.
+    """Weights, tokenizer and the functions.
 
     Args:
         kind: the task with its search.
@@ -59,6 +67,16 @@ class Exported(tf.Module):
             input_signature=[tf.TensorSpec([None], tf.string, name="text"), *seed],
             autograph=False,
         )
+        others = {name: self._traced(*other) for name, other in kind.others().items()}
+        if kind.steps:
+            steps = Steps(model, *kind.steps)
+            others |= {"encode": steps.encode, "step": steps.step}
+        # What no attribute of the module leads to is not saved.
+        self.others = others
+
+    @property
+    def signatures(self) -> dict:
+        return {"serving_default": self.serve, "ids": self.ids, **self.others}
 
     def read(self, text, *seed) -> dict[str, tf.Tensor]:
         """Texts (B,) -> the inputs of the ids core."""
@@ -78,12 +96,20 @@ class Exported(tf.Module):
         computed = self.compute(*(inputs[name] for name in self.kind.inputs))
         return self.kind.say(self.tokenizer, text, inputs, computed)
 
+    @staticmethod
+    def _traced(function, inputs):
+        specs = [tf.TensorSpec([None, *shape], dtype, name=name) for name, (dtype, shape) in inputs.items()]
+        return tf.function(
+            lambda *tensors: function(**dict(zip(inputs, tensors, strict=True))),
+            input_signature=specs,
+            autograph=False,
+        )
 
-def export_saved_model(kind: Kind, folder: str | Path, xla: bool = False) -> Counter:
+
+def export_saved_model(kind: Kind, folder: str | Path, build: Build) -> Counter:
     """Writes the SavedModel; returns its operators and how often each stands in it."""
-    module = Exported(kind, xla)
-    signatures = {"serving_default": module.serve, "ids": module.ids}
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    module = Exported(kind, build.xla)
+    tf.saved_model.save(module, str(folder), signatures=module.signatures)
     return operators(folder)
 
 

@@ -7,14 +7,16 @@ archive, which the interpreter does not mind; `zoo.runtime.tflite` runs it witho
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
 from zoo.errors import UserError
+from zoo.export.build import Build
 from zoo.export.kinds import Kind
 from zoo.export.parts import parts
 from zoo.export.portable import without_cudnn
@@ -23,50 +25,60 @@ from zoo.runtime.tflite import append
 REFUSED = ("CUSTOM", "FLEX", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 """Operators that Python's interpreter does not have, or that stand for weights left outside the file."""
 
+Functions = Mapping[str, tuple[Callable, Mapping[str, tuple[str, tuple]]]]
+"""Signature -> function(**inputs) -> dict, and its inputs: name -> type, shape without the batch."""
 
-def export_tflite(kind: Kind, path: str | Path) -> Counter:
-    """Writes the file; it answers one text at a time, of any length.
 
-    Args:
-        kind: the task with its search.
-        path: the file to write.
+def export_tflite(kind: Kind, path: str | Path, build: Build) -> Counter:
+    """Writes the file; it answers `build.batch` texts at a time, of any length.
 
     Returns: its operators and how often each stands in it.
     """
-    task = kind.task
-    without_cudnn(task.model)
-    content = convert(kind.compute, task.model.variables, kind.inputs)
+    without_cudnn(kind.task.model)
+    functions = {"serving_default": (kind.compute, kind.inputs), **kind.others()}
+    content = convert(functions, kind.task.model.variables, build.batch, build.quantize)
     found = operators(content)
     refuse(found)
     Path(path).write_bytes(content)
-    append(path, parts(kind, kind.inputs, 1))
+    append(path, parts(kind, kind.inputs, build.batch))
     return found
 
 
-def convert(function, variables, inputs: Mapping[str, tuple[str, tuple]]) -> bytes:
-    """The flatbuffer of `function(**inputs) -> dict`, which reads Keras `variables`.
+def convert(functions: Functions, variables, batch: int = 1, quantize: str = "none") -> bytes:
+    """The flatbuffer of functions which read Keras `variables`.
 
-    `inputs` are name -> (type, shape without the batch of 1); time may be open.
+    Weights that several functions read stand in it once. "float16" halves them; of "dynamic_int8" the larger
+    matrices have 8 bits with a scale of their own, and products of them are computed in integers.
     """
     # A Keras model is no tf.Module: without one the converter leaves the weights out, and says nothing.
     module = tf.Module()
     module.weights = [variable.value for variable in variables]
-    # Batch 1 is what makes the recurrent loops builtin operators; the source length may stay open.
-    signature = [tf.TensorSpec([1, *shape], dtype, name=name) for name, (dtype, shape) in inputs.items()]
-    traced = tf.function(
+    module.traced = {name: _traced(function, inputs, batch) for name, (function, inputs) in functions.items()}
+    with tempfile.TemporaryDirectory(prefix="zoo-tflite-") as folder:
+        tf.saved_model.save(module, folder, signatures=dict(module.traced))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantize != "none":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            return converter.convert()
+        except ConverterError as error:
+            found = re.findall(r"TF (?:Select|Custom) ops: (.+)", str(error))
+            raise _not_builtin(
+                found or [line for line in str(error).splitlines() if "error" in line][:3]
+            ) from None
+
+
+def _traced(function: Callable, inputs: Mapping[str, tuple[str, tuple]], batch: int):
+    # A fixed batch is what makes the recurrent loops builtin operators; the source length may stay open.
+    signature = [tf.TensorSpec([batch, *shape], dtype, name=name) for name, (dtype, shape) in inputs.items()]
+    return tf.function(
         lambda *tensors: function(**dict(zip(inputs, tensors, strict=True))),
         input_signature=signature,
         autograph=False,
     )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        return converter.convert()
-    except ConverterError as error:
-        found = re.findall(r"TF (?:Select|Custom) ops: (.+)", str(error))
-        raise _not_builtin(
-            found or [line for line in str(error).splitlines() if "error" in line][:3]
-        ) from None
 
 
 def operators(content: bytes) -> Counter:

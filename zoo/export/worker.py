@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zoo.errors import UserError
-from zoo.export import FILES, NEEDS
+from zoo.export.build import MAX_DROP, NEEDS, Build, file_name
 
 RUNS_ON = {
     "saved_model": "TensorFlow {tensorflow} with tensorflow_text",
@@ -37,16 +37,31 @@ def main() -> int:
 
     try:
         from zoo import hub, loading, user_code
+        from zoo.data.datasets import load_dataset
 
         if request["allow_code"]:
             user_code.allow()
         folder = hub.find_model(request["source"])
         out = Path(request["out"]) if request["out"] else default_folder(folder)
         task = loading.load(request["source"])
-        texts = request["texts"] or validation_texts(task, request["samples"])
+        validation, asked = None, task.recipe.export
+        count = asked.metric_samples if request["metric_samples"] is None else request["metric_samples"]
+        if count or not request["texts"]:
+            validation = load_dataset(task.recipe).val
+        texts = request["texts"] or validation_texts(task, validation, request["samples"] or asked.samples)
         for form in request["formats"]:
             tell(event="start", format=form)
-            report = make(task, form, out, texts, xla=request["xla"], **request["search"])
+            report = make(
+                task,
+                form,
+                out,
+                texts,
+                Build(**request["build"]),
+                validation=validation,
+                count=count,
+                max_drop=request["max_drop"],
+                **request["search"],
+            )
             tell(event="done", report=report, folder=str(out))
     except UserError as error:
         tell(event="error", problems=error.problems)
@@ -59,34 +74,54 @@ def default_folder(folder: Path) -> Path:
     return folder / "export" if (folder / "resolved.yaml").exists() else Path("exports") / folder.name
 
 
-def validation_texts(task, samples: int | None) -> list[str]:
+def validation_texts(task, validation, samples: int) -> list[str]:
     """Texts from all over the validation split, always the same ones."""
-    from zoo.data.datasets import load_dataset
     from zoo.export.kinds import KINDS
 
-    kind = KINDS[task.recipe.task](task)
-    return kind.samples(load_dataset(task.recipe).val, samples or task.recipe.export.samples)
+    return KINDS[task.recipe.task](task).samples(validation, samples)
 
 
-def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **search) -> dict:
-    """One file: written under another name, compared, then renamed. Returns its report.
+def make(
+    task,
+    form: str,
+    out: Path,
+    texts: Sequence[str],
+    build: Build | None = None,
+    *,
+    validation=None,
+    count: int = 0,
+    max_drop: float = MAX_DROP,
+    **search,
+) -> dict:
+    """One file: written under another name, compared and measured, then renamed. Returns its report.
 
-    `search` are settings of the search, as `zoo.export.export` takes them; None is as the recipe says.
+    Args:
+        task, form, out: what is exported, as what, into which folder.
+        texts: what the file must answer as Python does.
+        build: how it is made.
+        validation, count: the split that it is measured on, and rows of it.
+        max_drop: points of the figure that it may lose.
+        search: settings of the search, as `zoo.export.export` takes them; None is as the recipe says.
     """
     from zoo.export.keras import verify_keras
     from zoo.export.kinds import KINDS
     from zoo.export.verify import verify
 
     start = time.perf_counter()
+    build = build or Build()
     kind = KINDS[task.recipe.task](task, form, **search)
-    xla = xla and form == "saved_model"
-    final = out / FILES[form]
+    xla = build.xla and form == "saved_model"
+    final = out / file_name(form, build.quantize)
     beside = out / f".partial.{final.name}"
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove(beside)
-        operators = WRITERS[form](kind, beside, xla)
-        figures = verify_keras(kind, beside, texts) if form == "keras" else verify(kind, beside, form, texts)
+        operators = WRITERS[form](kind, beside, build)
+        if form == "keras":
+            figures = verify_keras(kind, beside, texts)
+        else:
+            figures = verify(kind, beside, form, texts, validation, count, exact=build.quantize == "none")
+            _refuse_loss(final.name, figures["metric"], max_drop, build.quantize)
         replace(beside, final)
     except OSError as error:
         raise UserError(f"{out}: cannot write the {form} ({error.strerror or error})") from error
@@ -98,6 +133,8 @@ def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **
     runs_on = RUNS_ON[form].format(**versions) + (", XLA in it; not stock TensorFlow Serving" if xla else "")
     return {
         "format": form,
+        "quantize": build.quantize,
+        "batch": build.batch if form == "tflite" else None,
         "task": task.recipe.task,
         "path": str(final),
         "example": texts[0] if texts else "",
@@ -112,25 +149,40 @@ def make(task, form: str, out: Path, texts: Sequence[str], xla: bool = False, **
     }
 
 
-def _saved_model(kind, path: Path, xla: bool):
+def _refuse_loss(name: str, metric: dict | None, max_drop: float, quantize: str) -> None:
+    """Raises where a file has lost too much of what its model can do."""
+    if metric is None:
+        if quantize != "none":
+            raise UserError(
+                f"{name} not kept: what was lost by {quantize} could not be measured on its answers"
+            )
+    elif metric["drop"] > max_drop:
+        raise UserError(
+            f"{name} not kept: {metric['name']} {metric['export']:.4g} instead of {metric['python']:.4g} on "
+            f"{metric['samples']} rows of validation is a loss of {metric['drop']:.3g} points, and --max-drop is "
+            f"{max_drop:g}; try --quantize {'float16' if quantize == 'dynamic_int8' else 'none'}"
+        )
+
+
+def _saved_model(kind, path: Path, build: Build):
     from zoo.export.saved_model import export_saved_model
 
-    return export_saved_model(kind, path, xla)
+    return export_saved_model(kind, path, build)
 
 
-def _tflite(kind, path: Path, xla: bool):
+def _tflite(kind, path: Path, build: Build):
     from zoo.export.tflite import export_tflite
 
-    return export_tflite(kind, path)
+    return export_tflite(kind, path, build)
 
 
-def _onnx(kind, path: Path, xla: bool):
+def _onnx(kind, path: Path, build: Build):
     from zoo.export.onnx import export_onnx
 
-    return export_onnx(kind, path)
+    return export_onnx(kind, path, build.quantize)
 
 
-def _keras(kind, path: Path, xla: bool):
+def _keras(kind, path: Path, build: Build):
     from zoo.export.keras import export_keras
 
     return export_keras(kind, path)

@@ -24,7 +24,7 @@ class Kind:
 
     Args:
         task: model, tokenizer, recipe and labels.
-        form: "saved_model" or "tflite".
+        form: of zoo/export/build.py.
         chosen: settings of the search, which are fixed in the file; None is as the recipe says.
     """
 
@@ -40,6 +40,8 @@ class Kind:
     """Whether `read` encodes texts that go on where another ended."""
     cuts = True
     """Whether `read` cuts texts at data.max_length."""
+    figures: tuple[str, ...] = ()
+    """Figures of zoo/config/metrics.py that a file's answers give."""
 
     def __init__(self, task, form: str = "saved_model", **chosen):
         self.task, self.recipe, self.form = task, task.recipe, form
@@ -62,6 +64,15 @@ class Kind:
         """The inputs of `compute` by the names of `core`."""
         return {"token_ids" if name == "ids" else name: value for name, value in inputs.items()}
 
+    def others(self) -> dict:
+        """What a file can be asked beside `compute`: name -> function(**inputs) -> dict, and its inputs."""
+        return {}
+
+    @property
+    def steps(self) -> tuple[str, int] | None:
+        """Of what writes text: the name of the ids that `encode` takes, and how many tokens `step` may add."""
+        return None
+
     def report(self) -> dict:
         """The settings, for the report."""
         names = {"length": "max_length"}
@@ -83,13 +94,29 @@ class Kind:
 
     def samples(self, split, count: int) -> list[str]:
         """Texts from all over a split, always the same ones."""
-        count = min(count, len(split))
-        return [split.sources[i * len(split) // count] for i in range(count)]
+        return [split.sources[i] for i in evenly(len(split), count)]
 
     def rows(self, texts: Sequence[str]) -> list[dict]:
         """What a runner is asked: texts, and the inputs of `compute` that they come to, unpadded."""
         read = self.task.read(texts)
         return [{"text": text, "inputs": self.ids(row)} for text, row in zip(texts, read, strict=True)]
+
+    def graded(self, split, count: int) -> tuple[list[dict], list]:
+        """Rows whose right answers are known, from all over a split, and these answers."""
+        places = evenly(len(split), count)
+        return self.rows([split.sources[i] for i in places]), [split.targets[i] for i in places]
+
+    def measured(self, answers: Sequence[dict], gold: Sequence) -> dict[str, float]:
+        """The `figures` of answers to `graded` rows."""
+        raise NotImplementedError
+
+    def forced(self, row: dict, answer: dict) -> tuple[list[int], list[int], list[float]]:
+        """What `step` is fed along an answer, the tokens that it is asked for, and their log-probabilities."""
+        raise NotImplementedError
+
+    def scored(self, answers: Sequence[dict]) -> list[dict]:
+        """Rows for what `others` do, made of answers."""
+        return []
 
     def ids(self, row: dict[str, np.ndarray]) -> dict[str, list]:
         """What the task reads, by the names of `inputs`."""
@@ -108,12 +135,12 @@ class Kind:
     def expected(self, rows: Sequence[dict]) -> list[dict]:
         """Python's answers: what is said, and as "ids: <name>" what is computed."""
         return [
-            self.trimmed(self.said(found, row["text"]), row)
+            self.trimmed(self.said(found, row.get("text")), row)
             for found, row in zip(self.computed(rows), rows, strict=True)
         ]
 
-    def said(self, computed: dict[str, np.ndarray], text: str) -> dict:
-        """One row of `core` as the answer that the file should give."""
+    def said(self, computed: dict[str, np.ndarray], text: str | None) -> dict:
+        """One row of `core` as the answer that the file should give; without a text of what it computes alone."""
         raise NotImplementedError
 
     def trimmed(self, answer: dict, row: dict) -> dict:
@@ -126,6 +153,20 @@ class Kind:
     def is_tie(self, row: dict, python: dict, exported: dict) -> bool:
         """Whether Python itself finds the other answer as good as its own."""
         raise NotImplementedError
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """At most `count` places from all over 0 to length."""
+    count = min(count, length)
+    return [i * length // count for i in range(count)]
+
+
+def log_softmax_of(logits: np.ndarray, tokens: Sequence[int]) -> list[float]:
+    """The log-probabilities of tokens (T,) under logits (T, V)."""
+    logits = logits.astype("float64")
+    top = logits.max(axis=-1, keepdims=True)
+    log_p = logits - top - np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))
+    return [float(row[token]) for row, token in zip(log_p, tokens, strict=True)]
 
 
 def option(setting: str) -> str:
@@ -147,12 +188,16 @@ def parting(ours: list, theirs: list) -> int | None:
     return next((i for i in range(longest) if ours[i : i + 1] != theirs[i : i + 1]), None)
 
 
-def same(python, exported) -> bool:
-    """Equal; numbers with a fraction within the tolerance. NaN equals nothing."""
+def same(python, exported, exact: bool = True) -> bool:
+    """Equal; numbers with a fraction within the tolerance, or any where it need not be exact. NaN equals nothing."""
     if isinstance(python, float):
-        return isinstance(exported, float) and distance(python, exported) <= ABSOLUTE + RELATIVE * abs(python)
+        if not isinstance(exported, float) or exported != exported:
+            return False
+        return not exact or distance(python, exported) <= ABSOLUTE + RELATIVE * abs(python)
     if isinstance(python, list):
-        return len(python) == len(exported or []) and all(map(same, python, exported))
+        return len(python) == len(exported or []) and all(
+            same(one, other, exact) for one, other in zip(python, exported or [], strict=True)
+        )
     return python == exported
 
 

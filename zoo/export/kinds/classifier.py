@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from zoo.export.kinds.base import TIE, Kind, same
 from zoo.export.kinds.reading import with_end
+from zoo.metrics import score_classification
 
 
 class ClassifierKind(Kind):
     """A classifier; the probabilities stand in the order of its labels."""
+
+    figures = ("accuracy", "macro_f1", "loss")
 
     def compute(self, ids):
         return self.core(ids=ids)
@@ -34,6 +39,15 @@ class ClassifierKind(Kind):
         every = [found.probabilities[label] for label in self.task.labels]
         answer = {"label": found.label, "probability": found.probability, "probabilities": every}
         return {**answer, "ids: probabilities": every}
+
+    def measured(self, answers, gold):
+        labels = self.task.labels
+        found = score_classification([answer["label"] for answer in answers], gold, labels)
+        right = (
+            answer["probabilities"][labels.index(label)] for answer, label in zip(answers, gold, strict=True)
+        )
+        losses = [-math.log(max(p, 1e-30)) for p in right]
+        return {**found, "loss": sum(losses) / len(losses)}
 
     def is_tie(self, row, python, exported):
         named = dict(zip(self.task.labels, python["probabilities"], strict=True))

@@ -9,9 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data.datasets import Split
+from zoo.data.encoded import encode_split
+from zoo.data.objectives import IGNORE
+from zoo.data.pipeline import make_batches
 from zoo.data.reading import HIDDEN
 from zoo.data.tokenizers import MASK
-from zoo.export.kinds.base import TIE, Kind
+from zoo.export.kinds.base import TIE, Kind, evenly
 from zoo.export.kinds.reading import ended, padded
 from zoo.tasks.mask_filler import lines_of, with_hidden
 
@@ -23,6 +26,7 @@ class FillerKind(Kind):
 
     inputs = {"token_ids": ("int32", (None,)), "places": ("int32", (None,)), "order": ("int32", (None,))}
     inside = True
+    figures = ("accuracy",)
 
     def compute(self, token_ids, places, order):
         found = self.core(token_ids=token_ids, places=places, order=order)
@@ -81,15 +85,36 @@ class FillerKind(Kind):
         texts = super().samples(Split(lines, lines), count)
         return [with_hidden(text[:200], 1 + i % 2) for i, text in enumerate(texts)]
 
+    def graded(self, split, count):
+        """Windows of validation, in which the same words are hidden as in `zoo eval`; they are ids, not texts."""
+        encoded = encode_split(split, self.task.tokenizer, self.recipe.task)
+        windows = make_batches(self.recipe, encoded, False, self.task.tokenizer)
+        starts = windows.starts()
+        starts = starts[evenly(len(starts), count)]
+        batch = windows.objective.batch(starts, len(starts), 0)
+        rows = [{name: batch.inputs[name][i].tolist() for name in self.inputs} for i in range(len(starts))]
+        return [{"inputs": row} for row in rows], batch.labels.tolist()
+
+    def measured(self, answers, gold):
+        right = [
+            token == label
+            for answer, labels in zip(answers, gold, strict=True)
+            for token, label in zip(answer["ids: ids"], labels, strict=True)
+            if label != IGNORE
+        ]
+        return {"accuracy": 100.0 * sum(right) / len(right)}
+
     def said(self, computed, text):
-        found = self.task.say(computed, text)
-        best = [each[0][1] for each in found.candidates]
-        return {
-            "text": found.text,
-            "probability": float(np.prod(best, dtype="float32")) if best else 1.0,
+        ids = {
             "ids: ids": computed["ids"][:, 0].tolist(),
             "ids: probabilities": computed["probabilities"][:, 0].tolist(),
         }
+        if text is None:
+            return ids
+        found = self.task.say(computed, text)
+        best = [each[0][1] for each in found.candidates]
+        probability = float(np.prod(best, dtype="float32")) if best else 1.0
+        return {"text": found.text, "probability": probability, **ids}
 
     def trimmed(self, answer, row):
         count = len(row["inputs"]["places"])

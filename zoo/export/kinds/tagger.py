@@ -14,6 +14,7 @@ from zoo.data.reading import LONGEST_SENTENCE
 from zoo.data.words import WORD_BYTES
 from zoo.export.kinds.base import TIE, Kind
 from zoo.export.kinds.reading import padded, within
+from zoo.metrics import score_tagging
 
 
 class TaggerKind(Kind):
@@ -22,6 +23,7 @@ class TaggerKind(Kind):
     inputs = {"token_ids": ("int32", (None,)), "character_ids": ("int32", (None, WORD_BYTES))}
     padding = {"tags": NO_TAG}
     cuts = False
+    figures = ("accuracy", "macro_f1", "exact_match")
 
     def compute(self, token_ids, character_ids):
         return self.core(token_ids=token_ids, character_ids=character_ids)
@@ -49,6 +51,10 @@ class TaggerKind(Kind):
     def trimmed(self, answer, row):
         count = len(row["inputs"]["token_ids"])
         return {**answer, "ids: tags": answer["ids: tags"][:count]}
+
+    def measured(self, answers, gold):
+        tags = [answer["tags"].split(" ") for answer in answers]
+        return score_tagging(tags, [target.split(" ") for target in gold], self.task.labels)
 
     def is_tie(self, row, python, exported):
         """By the score of the tags: a sum of logits, or of a CRF's potentials along the path."""
