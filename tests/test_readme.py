@@ -13,7 +13,11 @@ from zoo.cli import main
 import zoo
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "decoding.md", *sorted((ROOT / "saved_models").glob("*/card.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "decoding.md",
+    *sorted((ROOT / "saved_models").glob("*/card.md")),
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:

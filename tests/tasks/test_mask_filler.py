@@ -114,9 +114,7 @@ def test_a_run_fills_in(tmp_path, monkeypatch) -> None:
     said = CliRunner().invoke(main, ["predict", str(run), texts[0], "--json"])
     assert json.loads(said.stdout)["masks"][0][0]["token"] == one[0].candidates[0][0][0]
     said = CliRunner().invoke(main, ["predict", str(run), "x", "--beams", "2"])
-    assert (
-        said.exit_code == 2 and "--beams: for translation; this is a masked language model" in said.output
-    )
+    assert said.exit_code == 2 and "--beams: for translation; this is a masked language model" in said.output
 
 
 def test_learned_positions_are_read_to_their_end(tmp_path) -> None:
