@@ -6,8 +6,7 @@ import shlex
 from pathlib import Path
 
 import click
-from zoo.cli import output
-from zoo.cli.options import allow_code
+from zoo.cli import options, output
 
 
 @click.command()
@@ -35,6 +34,7 @@ from zoo.cli.options import allow_code
     type=click.FloatRange(0, 1, min_open=True),
     help="Of a language model: draw from this share only.",
 )
+@options.decode
 @click.option(
     "--batch",
     type=click.IntRange(1, 4096),
@@ -62,7 +62,7 @@ from zoo.cli.options import allow_code
     help="Rows of validation that the metric is measured on (default: export.metric_samples); 0: not at all.",
 )
 @click.option("--xla", is_flag=True, help="Compile the SavedModel with XLA; TensorFlow Serving refuses it.")
-@allow_code
+@options.allow_code
 @click.option("--json", "as_json", is_flag=True, help="The reports as JSON on standard output.")
 def command(model: str, formats: str | None, out: Path | None, as_json: bool, **chosen) -> None:
     """Export RUN (a run folder) or NAME (of `zoo ls saved`) to files that run without this project.
@@ -155,7 +155,7 @@ def _next(reports: list[dict]) -> list[str]:
                 path=shlex.quote(report["path"]),
                 verb="generate" if generates else "predict",
                 text=f"--prompt {text}" if generates and report["format"] != "saved_model" else text,
-                seed=", seed=tf.constant(1)" if generates else "",
+                seed=", seed=tf.constant(1)" if "temperature" in report else "",
                 zoo=output.program("zoo"),
                 python=output.program("python"),
             )

@@ -34,6 +34,7 @@ def export(
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    decode: Sequence[str] = (),
     batch: int = 1,
     quantize: str = "none",
     xla: bool = False,
@@ -54,6 +55,7 @@ def export(
         beams: hypotheses that a translator follows, 1 for greedy (default: the recipe's).
         max_length: longest answer in tokens (default: the recipe's).
         temperature, top_k, top_p: how a language model draws (default: as the recipe says).
+        decode: what is otherwise in the recipe's section `decode`: ["no_repeat_ngram=3"].
         batch: texts that a TFLite file takes at once; the other formats take any number.
         quantize: "none", "float16" or "dynamic_int8", the weights of a TFLite file.
         xla: compile the SavedModel's ids core with XLA.
@@ -98,6 +100,7 @@ def export(
             "metric_samples": metric_samples,
             "max_drop": max_drop,
             "build": {"batch": batch, "quantize": quantize, "xla": xla},
+            "decode": list(decode),
             "search": {name: value for name, value in search.items() if value is not None},
         }
         return _converse(request, Path(scratch) / "stderr", progress)

@@ -43,7 +43,7 @@ def main() -> int:
             user_code.allow()
         folder = hub.find_model(request["source"])
         out = Path(request["out"]) if request["out"] else default_folder(folder)
-        task = loading.load(request["source"])
+        task = loading.load(request["source"], decode=request["decode"])
         validation, asked = None, task.recipe.export
         count = asked.metric_samples if request["metric_samples"] is None else request["metric_samples"]
         if count or not request["texts"]:
