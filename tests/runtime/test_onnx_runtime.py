@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from zoo.cli import main
 
 from zoo import runtime
 from zoo.config.tokenizer import Byte
@@ -241,3 +243,31 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert (done.returncode, done.stdout, done.stderr) == (0, "狗 3 März"[:9] + "\n", "")
     assert {*folder.iterdir()} == there
+
+
+def zoo(*arguments) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [str(part) for part in arguments])
+    return done.exit_code, done.output
+
+
+def test_the_command(folder):
+    assert zoo("predict", folder, "狗 3", "b") == (0, "狗 3\nb\n")
+    assert zoo("predict", folder / "model.onnx", "b", "--json") == (
+        0,
+        '{"text": "b", "answer": "b", "score": 1.0}\n',
+    )
+    code, said = zoo("predict", folder, "b", "--n-best", "2")
+    assert code == 2 and "settled when it was written, one answer a text" in said
+    code, said = zoo("generate", folder, "--prompt", "b")
+    assert code == 2 and "no language model: use `zoo predict" in said
+
+
+def test_what_is_no_run_is_told_what_it_is(folder):
+    """A folder of exports holds several; an exported model has no weights to go on with."""
+    code, said = zoo("predict", folder.parent, "b")
+    assert code == 2 and f"did you mean what was exported into it: {folder}?" in said
+    code, said = zoo("export", folder)
+    assert code == 2 and "an exported model answers, and no more" in said
+    (folder.parent / "model.keras").write_bytes(b"")
+    code, said = zoo("predict", folder.parent / "model.keras", "b")
+    assert code == 2 and "network alone, without tokenizer and search" in said

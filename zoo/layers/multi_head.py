@@ -180,6 +180,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def _heads(self, dense, x, heads):
         """Projected and cut into heads: (B, T, D) -> (B, heads, T, K)."""
+        if heads == 1:  # no transposition, which tf2onnx gets wrong where an axis has size 1
+            return ops.expand_dims(dense(x), 1)
         shape = (ops.shape(x)[0], ops.shape(x)[1], heads, self.head_dim)
         return ops.transpose(ops.reshape(dense(x), shape), (0, 2, 1, 3))
 

@@ -171,7 +171,7 @@ class ExportedModel:
         fixed = self._engine.inputs[self._names["token_ids"]][0]
         lengths = [len(row["token_ids"]) for row in rows]
         found: list = [None] * len(rows)
-        for part in similar(lengths, fixed or BATCH, None if fixed else AT_ONCE):
+        for part in reversed([*similar(lengths, fixed or BATCH, None if fixed else AT_ONCE)]):
             # A model of a fixed batch is given rows again until it is full.
             asked = [rows[i] for i in part] + [rows[part[-1]]] * (fixed - len(part) if fixed else 0)
             batch = pad([{name: row[name] for name in row if name != "uniforms"} for row in asked])
