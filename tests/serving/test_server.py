@@ -159,7 +159,7 @@ def test_what_a_model_refuses() -> None:
     """Is a mistake of the request, and says nothing of where the model lies."""
 
     class Refusing:
-        task, labels = "language_modeling", None
+        task, labels, draws = "language_modeling", None, True
 
         def generate(self, texts, seed):
             if "long" in texts[0]:

@@ -125,7 +125,7 @@ def step(model, how: Decoding, given, state):
         log_p = ops.take_along_axis(ops.reshape(log_p, (-1, count * count)), chosen, axis=1)
         token = ops.take_along_axis(ops.reshape(token, (-1, count * count)), chosen, axis=1)
         done, lengths = (ops.take_along_axis(x, parent, axis=1) for x in (done, lengths))
-        text = ops.reshape(ops.take(_flat(text), rows, axis=0), (-1, count, _size(text, 2)))
+        text = ops.reshape(ops.take(_flat(text), rows, axis=0), ops.shape(text))
         cache = model.reorder(cache, rows)
     text = put(text, position + 1, ops.expand_dims(token, 2), axis=2)
     done = ops.logical_or(done, ops.equal(token, EOS_ID))

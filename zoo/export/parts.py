@@ -24,6 +24,7 @@ def parts(kind: Kind, inputs: Mapping[str, tuple[str, tuple]], batch: int | None
         "inputs": {name: [dtype, [batch, *shape]] for name, (dtype, shape) in inputs.items()},
         "outputs": {name: [dtype, [batch, *shape[1:]]] for name, (dtype, shape) in kind.outputs().items()},
         "max_length": recipe.data.max_length,
+        "adds": kind.search.get("length") if task.generates else None,
         "positions": getattr(task.model, "longest", None),
         "whole_words": task.tokenizer.whole_words,
     }

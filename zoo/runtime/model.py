@@ -35,10 +35,10 @@ SIGNATURES = {
     "translation": ({"token_ids"}, ("ids", "score")),
     "classification": ({"token_ids"}, ("probabilities",)),
     "tagging": ({"token_ids", "character_ids"}, ("tags",)),
-    "language_modeling": ({"token_ids", "uniforms"}, ("ids",)),
+    "language_modeling": ({"token_ids"}, ("ids",)),
     "masked_language_modeling": ({"token_ids", "places", "order"}, ("ids", "probabilities")),
 }
-"""Task -> inputs and outputs of its models; the first output holds the answer."""
+"""Task -> inputs and outputs of its models; the first output holds the answer. What draws has `uniforms` too."""
 REMEDY = "export it again with `zoo export`"
 BATCH = 32
 """Texts computed at once, where a model takes any number."""
@@ -91,10 +91,11 @@ class ExportedModel:
         self._names = {"token_ids": "ids" if "ids" in self._engine.inputs else "token_ids"}
         wanted, answers = SIGNATURES[self.task]
         inputs, outputs = set(self._engine.inputs), set(self._engine.outputs)
+        self.draws = self.task == "language_modeling" and "uniforms" in inputs
+        wanted = wanted | {"uniforms"} if self.draws else wanted
         if inputs != {self._names.get(name, name) for name in wanted} or not outputs.issuperset(answers):
             raise self._error(f"its signature is {sorted(inputs)} -> {sorted(outputs)}")
-        if "uniforms" in inputs and not (self._engine.inputs["uniforms"][1:] or [None])[0]:
-            raise self._error("it does not say how many tokens it adds")
+        self._longest = self._adds() if self.task == "language_modeling" else 0
 
     def answer(self, text: str) -> Answer:
         """The answer to one text; `str` of it is what one reads."""
@@ -138,10 +139,12 @@ class ExportedModel:
         if self.task != task:
             raise UserError(f"{self._origin}: made for {self.task}, not for {task}")
 
-    @property
-    def _longest(self) -> int:
+    def _adds(self) -> int:
         """Of a language model: the tokens that it adds at most."""
-        return int(self._engine.inputs["uniforms"][1])
+        given = self._engine.inputs["uniforms"][1:] if self.draws else [self.signature.get("adds")]
+        if not given or type(given[0]) is not int or given[0] < 1:
+            raise self._error("it does not say how many tokens it adds")
+        return given[0]
 
     def _answers(self, texts: Sequence[str], seed: int = 0, max_length: int | None = None) -> list[Answer]:
         if isinstance(texts, str):  # a text is a sequence of texts too, and none that anybody means
@@ -162,7 +165,8 @@ class ExportedModel:
                 raise UserError(
                     f"{self._origin}: {too_long(self._longest, room, longest)}; {REMEDY} and --max-length"
                 )
-            inputs["uniforms"] = uniforms_of(number, self._longest, seed)
+            if self.draws:
+                inputs["uniforms"] = uniforms_of(number, self._longest, seed)
         return inputs
 
     def _compute(self, rows: Sequence[Inputs]) -> list[dict[str, np.ndarray]]:

@@ -66,7 +66,7 @@ class TextModel:
         Args:
             origin: where it lies, which is not told to those who ask.
         """
-        seeded = model.task == "language_modeling"
+        seeded = model.draws
 
         def answer(texts: list[str], seed: int):
             try:
