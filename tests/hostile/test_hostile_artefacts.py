@@ -42,11 +42,12 @@ def task(request):
 def artefact(request, task, tmp_path_factory):
     """(kind, path) of a file of that form."""
     from zoo.export import worker
+    from zoo.export.build import Build
     from zoo.export.kinds import KINDS
 
     form = request.param
     kind, path = KINDS[task.recipe.task](task, form), tmp_path_factory.mktemp("files") / f"model.{form}"
-    worker.WRITERS[form](kind, path, False)
+    worker.WRITERS[form](kind, path, Build())
     return kind, path
 
 
@@ -92,14 +93,14 @@ def answers_of(form: str, path: Path, rows, contents) -> dict:
         from zoo.export import run_saved_model
 
         rows = [{**row, "text": content} for row, content in zip(rows, contents, strict=True)]
-        return run_saved_model.answers(str(path), rows)
+        return {"answers": run_saved_model.Model(str(path)).answers(rows)}
     if form == "onnx":
         from zoo.export import run_onnx
 
-        return run_onnx.answers(str(path), rows)
+        return {"answers": run_onnx.Model(str(path)).answers(rows)}
     from zoo.export import run_tflite
 
-    return run_tflite.answers(run_tflite.Model(str(path)), rows)
+    return {"answers": run_tflite.Model(str(path)).answers(rows)}
 
 
 def by_runtime(path: Path, texts: list[str]) -> list:

@@ -37,12 +37,13 @@ def tasks(request):
 
 @pytest.fixture(scope="module")
 def folders(tasks, tmp_path_factory):
+    from zoo.export.build import Build
     from zoo.export.kinds import KINDS
     from zoo.export.saved_model import export_saved_model
 
     folder = tmp_path_factory.mktemp("saved")
     for name, task in tasks.items():
-        export_saved_model(KINDS[task.recipe.task](task), folder / name / "1")
+        export_saved_model(KINDS[task.recipe.task](task), folder / name / "1", Build())
     return folder
 
 
