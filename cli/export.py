@@ -155,7 +155,7 @@ def _next(reports: list[dict]) -> list[str]:
                 path=shlex.quote(report["path"]),
                 verb="generate" if generates else "predict",
                 text=f"--prompt {text}" if generates and report["format"] != "saved_model" else text,
-                seed=", seed=tf.constant(1)" if generates else "",
+                seed=", seed=tf.constant(1)" if "temperature" in report else "",
                 zoo=output.program("zoo"),
                 python=output.program("python"),
             )
