@@ -14,7 +14,7 @@ from zoo.cli import options, output
 @click.option(
     "--format",
     "formats",
-    help="Formats, with commas (default: saved_model,tflite; with --quantize those that can be quantised).",
+    help="Formats, with commas (default: saved_model,tflite; with --quantize tflite).",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder (default: RUN/export or exports/NAME).")
 @click.option(
@@ -79,11 +79,9 @@ def command(model: str, formats: str | None, out: Path | None, as_json: bool, **
     """
 
     from zoo.export import export
-    from zoo.export.build import QUANTIZED
 
     if formats is None:
-        can = [name for name, ways in QUANTIZED.items() if chosen["quantize"] in ways]
-        formats = ",".join(can) or "saved_model,tflite"
+        formats = "saved_model,tflite" if chosen["quantize"] == "none" else "tflite"
     names = [name.strip() for name in formats.split(",") if name.strip()]
     reports = export(
         model,
