@@ -12,17 +12,15 @@ sentences are those of Multi30k's test set, sorted by length. DIR as in train_sp
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
-from train_speed import PEERS, prepare
+from sides import Side
+from train_speed import prepare
 
 MODELS = {
     "T-tiny": "Transformer 4+4, d 128, ff 256",
@@ -34,15 +32,10 @@ CELLS = ((1, 1), (1, 4), (64, 1), (64, 4))
 
 
 @dataclass
-class System:
-    """One side of the comparison: its environment ("" is this one), its script, its options, what it has."""
+class System(Side):
+    """A side with what it did."""
 
-    label: str
-    venv: str
-    script: str
-    options: tuple[str, ...] = ()
     models: tuple[str, ...] = tuple(MODELS)
-    process: subprocess.Popen | None = None
     rounds: dict = field(default_factory=dict)
     """(batch, beams) -> sentences a second of each round; none where it does not run."""
 
@@ -51,52 +44,13 @@ class System:
         return not self.venv
 
     def start(self, model: str, data: Path, venvs: Path | None) -> None:
-        """Builds it; where that fails it is without a process."""
-        python = venvs / self.venv / "bin" / "python" if self.venv else sys.executable
-        options = [word for option in self.options for word in ("--opt", option)]
-        command = [
-            python,
-            "-W",
-            "ignore",
-            PEERS / "bench.py",
-            "decode_rounds",
-            self.script,
-            "--models",
-            model,
-        ]
+        """Builds it."""
         self.rounds = {}
-        with open(data / f"{self.label.replace(' ', '-')}.decode.err", "w") as errors:
-            self.process = subprocess.Popen(
-                [*map(str, command), "--count1", "16", *options],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, "BENCH_DATA": str(data.resolve())},
-            )
-        self._answer()
+        self.launch("decode_rounds", model, data, venvs, "--count1", "16")
 
-    def ask(self, cell: tuple[int, int]) -> dict:
+    def turn(self, cell: tuple[int, int]) -> dict:
         """The first round of a cell warms up; an error takes it out of this cell."""
-        if self.process is None:
-            return {"error": "did not start"}
-        self.process.stdin.write(f"{cell[0]} {cell[1]}\n")
-        self.process.stdin.flush()
-        return self._answer() or {"error": "ended"}
-
-    def stop(self) -> None:
-        """Ends the process."""
-        if self.process is not None:
-            self.process.stdin.close()
-            self.process.wait()
-            self.process = None
-
-    def _answer(self) -> dict:
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait()
-            self.process = None
-        return json.loads(line) if line else {}
+        return self.ask(f"{cell[0]} {cell[1]}") or {"error": "did not start, or ended; see its .err file"}
 
 
 SYSTEMS = [
@@ -131,7 +85,7 @@ def command(data, venvs, models, systems, turns, as_json) -> None:
     prepare(data)
     console = Console(stderr=True)
     wanted = [label for label in systems.split(",") if label]
-    there = [s for s in SYSTEMS if s.ours or (venvs and (venvs / s.venv).is_dir())]
+    there = [s for s in SYSTEMS if s.there(venvs)]
     there = [s for s in there if not wanted or s.label in wanted]
     absent = [s.label for s in SYSTEMS if s not in there]
     if absent:
@@ -155,7 +109,7 @@ def measure(model: str, systems: list[System], data: Path, venvs, turns: int, co
             ready = []
             for system in systems:
                 with console.status(f"{model}  {cell}  {system.label}: warming up"):
-                    answer = system.ask(cell)
+                    answer = system.turn(cell)
                 if "error" in answer:
                     console.print(f"{model} {cell} {system.label}: {answer['error']}", highlight=False)
                 else:
@@ -163,7 +117,7 @@ def measure(model: str, systems: list[System], data: Path, venvs, turns: int, co
             for turn in range(turns):
                 for system in ready if turn % 2 else ready[::-1]:
                     with console.status(f"{model}  {cell}  turn {turn + 1} of {turns}: {system.label}"):
-                        answer = system.ask(cell)
+                        answer = system.turn(cell)
                     if "seconds" in answer:
                         rate = answer["sentences"] / answer["seconds"]
                         system.rounds.setdefault(cell, []).append(rate)

@@ -27,8 +27,8 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from sides import PEERS, Side
 
-PEERS = Path(__file__).parent / "peers"
 MODELS = {
     "T-tiny": "Transformer 4+4, d 128, ff 256",
     "T-small": "Transformer 3+3, d 256, ff 1024",
@@ -41,61 +41,28 @@ TRANSFORMERS = ("T-tiny", "T-small", "LM-GPT")
 
 
 @dataclass
-class System:
-    """One side of the comparison: its environment ("" is this one), its script, its options, what it has."""
+class System(Side):
+    """A side with what it did."""
 
-    label: str
-    venv: str
-    script: str
-    options: tuple[str, ...] = ()
     models: tuple[str, ...] = tuple(MODELS)
     rates: list[float] = field(default_factory=list)
     flops: list[float] = field(default_factory=list)
     ready: dict = field(default_factory=dict)
     last: dict = field(default_factory=dict)
-    process: subprocess.Popen | None = None
 
     def start(self, model: str, data: Path, venvs: Path | None, steps: int) -> None:
-        """Builds and warms up; an error leaves it without a process."""
-        python = venvs / self.venv / "bin" / "python" if self.venv else sys.executable
-        options = [word for option in self.options for word in ("--opt", option)]
-        command = [python, "-W", "ignore", PEERS / "bench.py", "rounds", self.script, "--models", model]
+        """Builds and warms up."""
         self.rates, self.flops, self.last = [], [], {}
-        with open(data / f"{self.label.replace(' ', '-')}.err", "w") as errors:
-            self.process = subprocess.Popen(
-                [*map(str, command), "--steps", str(steps), *options],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, "BENCH_DATA": str(data.resolve())},
-            )
-        self.ready = self._answer()
+        self.ready = self.launch("rounds", model, data, venvs, "--steps", str(steps))
 
     def turn(self) -> None:
         """One round."""
         if self.process is None:
             return
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.last = self._answer()
+        self.last = self.ask()
         if self.last:
             self.rates.append(self.last["tokens"] / self.last["seconds"])
             self.flops.append(self.last["flop"] / self.last["tokens"])
-
-    def stop(self) -> None:
-        """Ends the process."""
-        if self.process is not None:
-            self.process.stdin.close()
-            self.process.wait()
-            self.process = None
-
-    def _answer(self) -> dict:
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait()
-            self.process = None
-        return json.loads(line) if line else {}
 
 
 SYSTEMS = [
@@ -129,7 +96,7 @@ def command(data, venvs, models, systems, turns, steps, as_json) -> None:
     prepare(data)
     console = Console(stderr=True)
     wanted = [label for label in systems.split(",") if label]
-    there = [s for s in SYSTEMS if (not s.venv or (venvs and (venvs / s.venv).is_dir()))]
+    there = [s for s in SYSTEMS if s.there(venvs)]
     there = [s for s in there if not wanted or s.label in wanted]
     absent = [s.label for s in SYSTEMS if s not in there]
     if absent:
