@@ -325,6 +325,8 @@ def test_hundreds_of_requests_from_threads() -> None:
         with ThreadPoolExecutor(20) as pool:
             statuses = [status for seen in pool.map(client, range(20)) for status in seen]
         assert statuses == [200] * count
+        # A batch is counted when its answers are on their way.
+        wait_for(lambda: server.figures()["zoo_batch_requests_sum"] == count)
         figures = server.figures()
     texts = sum(1 + i % 3 for i in range(count // 20)) * 20
     assert figures["zoo_requests_total,code=200,verb=predict"] == count
