@@ -243,3 +243,36 @@ def test_the_rules_are_builtin_operators_of_tflite() -> None:
         found, expected = runner(ids=ids), function(ops.convert_to_tensor(ids))
         np.testing.assert_array_equal(found["text"], array(expected["text"]))
         np.testing.assert_allclose(found["scores"], array(expected["scores"]), rtol=1e-5)
+
+
+def test_ties_are_settled_alike_in_every_runtime() -> None:
+    """All tokens are equal: of equals the first one wins, in each step of a beam and among its candidates."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    from zoo.export.onnx import convert as to_onnx
+    from zoo.export.tflite import convert as to_tflite
+
+    toy = Toy(vocabulary=300)  # so many that `top_k` looks at blocks first
+    toy.table[:], toy.source[:] = 0.0, 0.0
+    how = Decoding(3, beams=2, length_penalty=0.0)
+
+    def function(ids):
+        text, scores = decode(toy, ids, how)
+        return {"text": text, "scores": scores}
+
+    inputs = {"ids": ("int32", (None,))}
+    ids = np.array([[7, 8, 9]], "int32")
+    runner = Interpreter(model_content=to_tflite({"found": (function, inputs)}, [])).get_signature_runner(
+        "found"
+    )
+    session = onnxruntime.InferenceSession(to_onnx(function, inputs).SerializeToString())
+    found = {
+        "eager": array(function(ids)["text"]),
+        "XLA": array(tf.function(function, jit_compile=True)(tf.constant(ids))["text"]),
+        "TFLite": runner(ids=ids)["text"],
+        "ONNX": session.run(["text"], {"ids": ids})[0],
+    }
+    for name, text in found.items():
+        assert text[0, :, 1:].tolist() == [[EOS, PAD, PAD], [1, 1, 1]], name

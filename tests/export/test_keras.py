@@ -76,6 +76,7 @@ def test_a_class_that_keras_does_not_know_is_told(tmp_path):
         export(task, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_page(tmp_path, monkeypatch):
     """Its programs run one after the other, on the model that it names."""
     import zoo

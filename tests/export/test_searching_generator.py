@@ -12,7 +12,14 @@ def task():
     return make_task("rnn_language_model", decode=decode)
 
 
-@pytest.mark.parametrize("form", ["saved_model", "tflite", "onnx"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("saved_model", marks=pytest.mark.slow),
+        "tflite",
+        pytest.param("onnx", marks=pytest.mark.slow),
+    ],
+)
 def test_the_likeliest_text_leaves(task, form, tmp_path) -> None:
     from zoo import runtime
     from zoo.export.build import Build

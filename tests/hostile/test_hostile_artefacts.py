@@ -32,7 +32,14 @@ MODELS = {
 SECTIONS = {"tagging": {"tokenizer": {"name": "byte"}}, "language_modeling": {"decode": {"max_length": 4}}}
 
 
-@pytest.fixture(scope="module", params=MODELS)
+QUICK = ("translation", "language_modeling")
+"""The fast tests ask these; the slow ones all."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS],
+)
 def task(request):
     name, section = MODELS[request.param]
     return make_task(name, section, **SECTIONS.get(request.param, {}))

@@ -107,7 +107,7 @@ def test_another_tokenizer_of_the_same_kind_of_file(make):
         ("length", "classification", {"labels.json": b'{"a": 1}'}, "labels.json is damaged"),
         ("words", "tagging", {"labels.json": None}, "labels.json is missing"),
         ("echo", "classification", {}, "its signature is"),
-        ("echo", "language_modeling", {}, "its signature is"),
+        ("echo", "language_modeling", {}, "does not say how many tokens it adds"),
         ("length", "translation", {}, "its signature is"),
     ],
 )

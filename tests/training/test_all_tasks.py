@@ -85,7 +85,14 @@ def test_a_masked_language_model(tmp_path) -> None:
     assert figures["accuracy"] == last["val_accuracy"]
 
 
-@pytest.mark.parametrize("name", ["tagger", "language_model", "masked"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("tagger", marks=pytest.mark.slow),
+        "language_model",
+        pytest.param("masked", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_goes_on_to_the_same_bits(name, tmp_path) -> None:
     recipe = getattr(tiny, name)(tmp_path)
     tiny.train(recipe, tmp_path / "whole", "train.steps=4")
@@ -102,6 +109,7 @@ def test_the_lowest_perplexity_is_the_best(tmp_path) -> None:
     assert outcome.progress.best == min(found) and len(found) == 3
 
 
+@pytest.mark.slow
 def test_what_batch_norm_remembers_is_kept(tmp_path) -> None:
     """Moving means are no trainable weights: they stand in the state, and beside averaged weights, as they are."""
     recipe, run, parts = tiny.classifier(tmp_path), tmp_path / "run", tmp_path / "parts"

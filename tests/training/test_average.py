@@ -184,7 +184,14 @@ def test_the_folder_says_what_it_is_made_of(trained) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [tiny.translator, tiny.classifier, tiny.tagger, tiny.language_model, tiny.masked]
+    "make",
+    [
+        tiny.classifier,
+        *(
+            pytest.param(make, marks=pytest.mark.slow)
+            for make in (tiny.translator, tiny.tagger, tiny.language_model, tiny.masked)
+        ),
+    ],
 )
 def test_the_average_of_one_is_that_one(make, home) -> None:
     """Of every task; the figures are those that training wrote down."""

@@ -200,6 +200,7 @@ print("resumed at step", said.partition("at step ")[2].split()[0], "ended at", o
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_really_takes_no_more(tmp_path) -> None:
     """The system cuts a file at its limit: first the weights of a validation, then, larger, a state."""
     recipe, run = tiny.classifier(tmp_path), tmp_path / "run"

@@ -27,6 +27,7 @@ def colours(tmp_path_factory):
     return tiny.classifier(tmp_path_factory.mktemp("colours"))
 
 
+@pytest.mark.slow
 def test_steps_of_several_scaled_batches_go_on_to_the_same_bits(colours, tmp_path) -> None:
     options = ("train.accumulate=3", "train.batch_tokens=64", "train.precision=float16")
     outcome, _ = tiny.train(colours, tmp_path / "whole", *options, "train.steps=4")

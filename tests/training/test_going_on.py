@@ -181,6 +181,7 @@ def test_the_seed_decides_everything(colours, tmp_path) -> None:
     assert {"variable 0", "metrics"} <= set(tiny.differences(one, other))
 
 
+@pytest.mark.slow
 def test_op_determinism_can_be_switched_on(colours, tmp_path) -> None:
     """XLA bears it too. It adds up in another order, so that the last bits are others than without."""
     from tensorflow.python.framework import config

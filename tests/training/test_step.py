@@ -129,7 +129,10 @@ def test_a_gradient_that_is_not_finite_changes_nothing(loss, accumulate) -> None
 # --- many batches as one ---
 
 
-@pytest.mark.parametrize(("name", "optimizer"), [("rnn_seq2seq", "adam"), ("transformer", "sgd")])
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [pytest.param("rnn_seq2seq", "adam", marks=pytest.mark.slow), ("transformer", "sgd")],
+)
 def test_accumulated_batches_are_one_large_batch(name, optimizer) -> None:
     """Of other lengths and numbers of tokens; moments and schedule count steps."""
     options = dict(optimizer=optimizer, warmup=3, learning_rate=1e-3, ema=0.9)
