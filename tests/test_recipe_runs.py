@@ -76,7 +76,19 @@ def begun(tmp_path_factory):
     return overrides
 
 
-@pytest.mark.parametrize("name", NAMES)
+def quick_and_slow() -> list:
+    """Of recipes alike in data, tokenizer and model the first one is quick; the slow tests run all."""
+    seen, found = set(), []
+    for name in NAMES:
+        recipe = load_recipe(name).recipe
+        model = recipe.model
+        alike = (recipe.data.name, recipe.tokenizer.name, model.name, getattr(model, "cell", ""))
+        found.append(pytest.param(name, marks=pytest.mark.slow) if alike in seen else name)
+        seen.add(alike)
+    return found
+
+
+@pytest.mark.parametrize("name", quick_and_slow())
 def test_three_steps(name, tmp_path, quickly, begun):
     outcome, said = tiny.train(name, tmp_path / "run", *made_small(name, 3), *begun(name))
     assert outcome.progress.step == 3

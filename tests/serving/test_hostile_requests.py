@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import http.client
 import json
 import random
 import socket
 import string
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -215,7 +217,24 @@ def resident(server: Running) -> float:
     return server.figures()["process_resident_memory_bytes"] / 2**20
 
 
+@contextlib.contextmanager
+def light_collector() -> Iterator[None]:
+    """What tests before have left in this process is not searched for garbage again and again, which takes seconds
+    and would be blamed on the server."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def besiege(server: Running, name: str, count: int) -> None:
+    with light_collector():
+        _besiege(server, name, count)
+
+
+def _besiege(server: Running, name: str, count: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda seed: attack(server, seed, count // 8), range(100, 104)))
     noise(server, 50)

@@ -85,6 +85,7 @@ def test_nothing_is_kept_unasked(home) -> None:
     assert "set train.keep, such as train.keep=5" in err and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_keeps_the_same_files(home, monkeypatch) -> None:
     """Killed at step 6, two validations behind its saved state, it goes on to what the whole run has."""
     recipe = tiny.classifier(home)

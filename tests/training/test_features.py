@@ -104,7 +104,7 @@ def test_what_cannot_be_frozen(colours, tmp_path, names, says) -> None:
     assert says in str(error.value)
 
 
-@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("xla", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compilations_are_told(colours, tmp_path, xla) -> None:
     """With XLA one for each shape, of which two buckets make two."""
     _, said = tiny.train(

@@ -171,6 +171,7 @@ def test_outside_the_main_thread_nothing_is_installed(colours, quick, tmp_path) 
     assert done == [(2, before)]
 
 
+@pytest.mark.slow
 def test_with_ema_the_weights_come_back(colours, tmp_path, monkeypatch) -> None:
     """Real steps: the average is in the model when the signal comes, and not in the state."""
     overrides = ("train.steps=4", "train.validate_every=2", "train.save_every=100", "train.ema=0.9")
