@@ -32,16 +32,19 @@ class Generator(Writer):
     called = "a language model"
     generates = draws = True
 
-    def generate(self, prompts: Sequence[str], *, seed: int = 0, **options) -> list[Generation]:
+    def generate(
+        self, prompts: Sequence[str], max_length: int | None = None, *, seed: int = 0, **options
+    ) -> list[Generation]:
         """Continues each prompt; options are keys of the recipe's `decode` section, which says the rest.
 
         Args:
             prompts: texts; an empty one asks for a text from its beginning.
+            max_length: tokens that are added at most.
             seed: with the number of the prompt it decides what is drawn.
-            options: max_length=100, temperature=0.8, top_k=40, sample=False, beams=4, ...
+            options: temperature=0.8, top_k=40, sample=False, beams=4, ...
         """
         refuse_one(prompts)
-        settings, rows = self._asked(prompts, seed, options)
+        settings, rows = self._asked(prompts, seed, {**options, "max_length": max_length})
         found = self.compute(rows, settings)
         return [self.say(row, prompt) for row, prompt in zip(found, prompts, strict=True)]
 
