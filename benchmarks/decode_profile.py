@@ -13,7 +13,6 @@ import importlib
 import os
 import re
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,6 +24,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from decode_speed import MODELS
+from profiler import events
 from train_speed import prepare
 
 CALLS, TOKENS = 3, 20
@@ -70,25 +70,11 @@ def command(model: str, data: Path, batch: int, beam: int, xla: bool, top: int) 
 
 def operations(call) -> tuple[Counter, Counter]:
     """Milliseconds of a token by kind of operation, and how often each ran."""
-    import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        for _ in range(CALLS):
-            call()
-        tf.profiler.experimental.stop()
-        (path,) = Path(folder).rglob("*.xplane.pb")
-        space = xplane_pb2.XSpace.FromString(path.read_bytes())
     times, counts = Counter(), Counter()
-    for plane in space.planes:
-        names = {number: event.name for number, event in plane.event_metadata.items()}
-        for event in (event for line in plane.lines for event in line.events):
-            name = names[event.metadata_id]
-            if WRAPPERS.search(name):
-                continue
+    for name, milliseconds in events(call, CALLS):
+        if not WRAPPERS.search(name):
             kind = re.sub(r"[.\d_]+$", "", name.rpartition(":")[2].removeprefix("_Mkl"))
-            times[kind] += event.duration_ps / 1e9 / CALLS / TOKENS
+            times[kind] += milliseconds / CALLS / TOKENS
             counts[kind] += 1
     return times, counts
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
+from profiler import events
 from train_speed import MODELS, prepare
 
 STEPS = 3
@@ -58,31 +58,13 @@ def command(model: str, data: Path, top: int) -> None:
 
 def operations(step) -> tuple[Counter, Counter]:
     """Milliseconds of a step and how often, by kind of operation; those of the output layer's loop apart."""
-    import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        for _ in range(STEPS):
-            step()
-        tf.profiler.experimental.stop()
-        (path,) = Path(folder).rglob("*.xplane.pb")
-        space = xplane_pb2.XSpace.FromString(path.read_bytes())
     times, counts = Counter(), Counter()
-    for plane in space.planes:
-        names = {number: event.name for number, event in plane.event_metadata.items()}
-        for event in (event for line in plane.lines for event in line.events):
-            where, _, kind = names[event.metadata_id].rpartition(":")
-            if (
-                where
-                and "::" not in names[event.metadata_id]
-                and not where.startswith(("Eager", "$", "Thread"))
-            ):
-                kind = kind.removeprefix("_Mkl") + (
-                    " (output layer)" if where.startswith("while/body") else ""
-                )
-                times[kind] += event.duration_ps / 1e9 / STEPS
-                counts[kind] += 1
+    for name, milliseconds in events(step, STEPS):
+        where, _, kind = name.rpartition(":")
+        if where and "::" not in name and not where.startswith(("Eager", "$", "Thread")):
+            kind = kind.removeprefix("_Mkl") + (" (output layer)" if where.startswith("while/body") else "")
+            times[kind] += milliseconds / STEPS
+            counts[kind] += 1
     return times, counts
 
 

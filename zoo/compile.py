@@ -20,14 +20,7 @@ def jit(function: Callable, variables: Sequence, inputs: Inputs = 2, xla: bool =
             says name -> (rank, dtype).
     """
     if keras.backend.backend() == "jax":
-        import jax
-
-        def pure(values, given):
-            with keras.StatelessScope(state_mapping=zip(variables, values, strict=True)):
-                return function(given)
-
-        compiled = jax.jit(pure)
-        return lambda given: compiled([v.value for v in variables], given)
+        return jit_any(function, variables)
     import tensorflow as tf
 
     def spec(rank: int, dtype: str, name: str | None = None):

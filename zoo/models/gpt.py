@@ -11,12 +11,12 @@ from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import causal_mask, padding_mask, sliding_window_mask
 from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.base import LanguageModel
-from zoo.models.transformer_cache import closed, empty, opened, reordered
+from zoo.models.transformer_cache import DecodesInSlots, closed, opened
 from zoo.models.transformer_parts import added_positions, bias_of_step, position_bias, read
 
 
 @keras.saving.register_keras_serializable("zoo")
-class GPT(LanguageModel):
+class GPT(DecodesInSlots, LanguageModel):
     """Encoder blocks under a causal mask, with one embedding matrix for what is read and what is said.
 
     `p(x_{t+1} | x_1 ... x_t) = softmax(E Blocks(sqrt(D) E[x_1 ... x_t] + PE)_t + b)`.
@@ -143,20 +143,8 @@ class GPT(LanguageModel):
     def output_matrix(self):
         return self.embedding.embeddings, self.embedding.bias
 
-    def init_cache(self, memory, length: int):
-        return self._empty(memory, length)
-
-    def fan_out(self, memory, length: int, beams: int):
-        if self.blocks[0].attention.transformer_xl:  # its positions are those of one hypothesis
-            return super().fan_out(memory, length, beams)
-        return memory, self._empty(memory, length, beams)
-
-    def reorder(self, cache, rows):
-        return reordered(cache, rows) if isinstance(cache, dict) else super().reorder(cache, rows)
-
-    def _empty(self, memory, length, beams=1):
-        attentions = [block.attention for block in self.blocks]
-        return empty(attentions, ops.shape(memory["prompt"])[0], length, self.compute_dtype, beams)
+    def self_attentions(self):
+        return [block.attention for block in self.blocks]
 
     def step(self, token, position, cache, memory):
         layers, seen, path = opened(cache, position, self.attention_window)

@@ -11,7 +11,7 @@ from zoo.layers.embedding import TiedEmbedding
 from zoo.layers.masks import causal_mask, key_mask, padding_mask
 from zoo.layers.normalization import normalization_layer, normalize
 from zoo.models.base import Seq2Seq
-from zoo.models.transformer_cache import closed, empty, opened, reordered
+from zoo.models.transformer_cache import DecodesInSlots, closed, opened
 from zoo.models.transformer_parts import (
     added_positions,
     bias_of_sequence,
@@ -22,7 +22,7 @@ from zoo.models.transformer_parts import (
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Transformer(Seq2Seq):
+class Transformer(DecodesInSlots, Seq2Seq):
     """Transformer encoder-decoder with one embedding matrix for source, target and output.
 
     `m = Encoder(sqrt(D) E[x] + PE)`, `p(y_t) = softmax(E Decoder(sqrt(D) E[y_<t] + PE, m)_t + b)`.
@@ -188,22 +188,13 @@ class Transformer(Seq2Seq):
         projected = [block.cross_attention.project_memory(states) for block in self.decoder]
         return {"mask": mask, "projected": projected}
 
-    def init_cache(self, memory, length: int):
-        return self._empty(memory, length)
+    def self_attentions(self):
+        return [block.self_attention for block in self.decoder]
 
-    def fan_out(self, memory, length: int, beams: int):
-        if self.decoder[0].self_attention.transformer_xl:  # its positions are those of one hypothesis
-            return super().fan_out(memory, length, beams)
-        return memory, self._empty(memory, length, beams)
-
-    def reorder(self, cache, rows):
-        return reordered(cache, rows) if isinstance(cache, dict) else super().reorder(cache, rows)
-
-    def _empty(self, memory, length, beams=1):
+    def _empty(self, memory, length, beams):
         if hasattr(self.positions, "check"):
             self.positions.check(length)
-        attentions = [block.self_attention for block in self.decoder]
-        return empty(attentions, ops.shape(memory["mask"])[0], length, self.compute_dtype, beams)
+        return super()._empty(memory, length, beams)
 
     def step(self, token, position, cache, memory):
         layers, seen, path = opened(cache, position)

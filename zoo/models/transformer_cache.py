@@ -11,6 +11,30 @@ from keras import ops
 
 from zoo.layers.masks import cache_mask
 from zoo.layers.portable import put
+from zoo.models.base import Decodes
+
+
+class DecodesInSlots(Decodes):
+    """The part of the decoding protocol that is about the cache."""
+
+    def self_attentions(self) -> list:
+        """Those of the blocks that write, in order."""
+        raise NotImplementedError
+
+    def init_cache(self, memory, length: int):
+        return self._empty(memory, length, 1)
+
+    def fan_out(self, memory, length: int, beams: int):
+        if self.self_attentions()[0].transformer_xl:  # its positions are those of one hypothesis
+            return super().fan_out(memory, length, beams)
+        return memory, self._empty(memory, length, beams)
+
+    def reorder(self, cache, rows):
+        return reordered(cache, rows) if isinstance(cache, dict) else super().reorder(cache, rows)
+
+    def _empty(self, memory, length, beams):
+        ids = memory["prompt"] if "prompt" in memory else memory["mask"]
+        return empty(self.self_attentions(), ops.shape(ids)[0], length, self.compute_dtype, beams)
 
 
 def empty(attentions, batch, length, dtype, beams: int = 1):
