@@ -88,8 +88,8 @@ def _with_licence(line: str, licence: str | None) -> str:
     return f"{line} [{licence}]" if licence else line
 
 
-def _saved_line(entry: dict) -> str:
-    return _with_licence(entry.get("summary", ""), entry.get("licence"))
+def _saved_line(entry) -> str:
+    return _with_licence(f"{entry.summary} {entry.score}".strip(), entry.licence)
 
 
 def _first_comment(path: Path) -> str:

@@ -32,6 +32,7 @@ FLOORS = {
         "zoo.data",
         "zoo.answers",
         "zoo.serving",
+        "zoo.saved",
     ),
     1: (
         "zoo.layers",
@@ -45,7 +46,15 @@ FLOORS = {
     ),
     2: ("zoo.models", "zoo.decoding.search"),
     3: ("zoo.tasks", "zoo.training", "zoo.loading"),
-    4: ("zoo.export", "zoo.contract", "zoo.judge", "zoo.serving.saved_model"),
+    4: (
+        "zoo.export",
+        "zoo.contract",
+        "zoo.judge",
+        "zoo.serving.saved_model",
+        "zoo.saved.check",
+        "zoo.saved.origin",
+        "zoo.saved.publish",
+    ),
     5: ("zoo.cli",),
 }
 """The longest prefix that fits a module decides."""

@@ -15,6 +15,7 @@ import zoo
 from zoo import hub
 from zoo.errors import UserError
 from zoo.loading import load
+from zoo.saved.index import Entry, files_of, write_index
 
 WORDS = ["red 1", "navy 2", "火"]
 
@@ -67,7 +68,8 @@ def test_a_shipped_model(trained, tmp_path, monkeypatch) -> None:
     from zoo.export import save_task
 
     save_task(load(trained), tmp_path / "colours-tiny")
-    (tmp_path / "index.yaml").write_text("colours-tiny: {summary: Colours., licence: none}\n")
+    entry = Entry(summary="Colours.", recipe="x", licence="none", files=files_of(tmp_path / "colours-tiny"))
+    write_index(tmp_path, {"colours-tiny": entry})
     monkeypatch.setattr(hub, "saved_dir", lambda: tmp_path)
     assert zoo.load("colours-tiny").classify(WORDS) == load(trained).classify(WORDS)
     with pytest.raises(

@@ -25,9 +25,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shown(page: Path) -> list[tuple[str, str]]:
-    """(command, what it printed) of every `$ zoo predict` of a page."""
+    """(command, what it printed) of every `$ zoo predict` and `$ zoo generate` of a page."""
     sessions = "".join(blocks(page, "console"))
-    return re.findall(r"^\$ (zoo predict .*)\n((?:(?!\$).*\n)*)", sessions, re.MULTILINE)
+    return re.findall(r"^\$ (zoo (?:predict|generate) .*)\n((?:(?!\$).*\n)*)", sessions, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")

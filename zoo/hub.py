@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 from pathlib import Path
-from typing import Any
 
+from zoo.cache import cache_dir
 from zoo.errors import UserError
 from zoo.registry import did_you_mean
 from zoo.runtime import kind_of
+from zoo.saved.index import Entry, check_files, read_index_of
 
 
 def recipes_dir() -> Path:
@@ -37,15 +38,14 @@ def find_recipe(name: str) -> Path:
     return recipes_dir() / f"{name}.yaml"
 
 
-def saved_index() -> dict[str, dict[str, Any]]:
-    """What `saved_models/index.yaml` says of each saved model, such as its `summary` and `licence`."""
-    path = saved_dir() / "index.yaml"
-    if not path.is_file():
-        return {}
-    from zoo.yaml_strict import parse_yaml
+def fetched_dir() -> Path:
+    """The folder of the trained models that `zoo fetch` brought."""
+    return cache_dir("saved_models")
 
-    index = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    return index if isinstance(index, dict) else {}
+
+def saved_index() -> dict[str, Entry]:
+    """What is said of each saved model, those that were fetched among them."""
+    return read_index_of(fetched_dir()) | read_index_of(saved_dir())
 
 
 def saved_names() -> list[str]:
@@ -53,17 +53,29 @@ def saved_names() -> list[str]:
     return sorted(saved_index())
 
 
+def here_names() -> list[str]:
+    """The names of the saved models that are on this machine."""
+    return [
+        name for name in saved_names() if any((root / name).is_dir() for root in (saved_dir(), fetched_dir()))
+    ]
+
+
 def find_saved(name: str) -> Path:
-    """The folder of a saved model, by its name."""
+    """The folder of a saved model, by its name; its files are those that its index means."""
+    for root, remedy in (
+        (saved_dir(), "install the package again"),
+        (fetched_dir(), f"`zoo fetch {name}` brings it again"),
+    ):
+        entry = read_index_of(root).get(name)
+        if entry and (root / name).is_dir():
+            check_files(root / name, entry, remedy)
+            return root / name
+        if entry and entry.address is None:
+            raise UserError(f"the saved model '{name}' is in the index but not in {root}: {remedy}")
     names = saved_names()
-    if name not in names:
-        raise UserError(_not_found("saved model", name, names, "`zoo ls saved` lists them"))
-    folder = saved_dir() / name
-    if not folder.is_dir():
-        raise UserError(
-            f"the saved model '{name}' is in the index but not in {saved_dir()}: install the package again"
-        )
-    return folder
+    if name in names:
+        raise UserError(f"the saved model '{name}' is not on this machine yet: `zoo fetch {name}` brings it")
+    raise UserError(_not_found("saved model", name, names, "`zoo ls saved` lists them"))
 
 
 def find_model(name_or_folder: str | Path) -> Path:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from zoo import hub, user_code
@@ -21,7 +20,7 @@ from zoo.config.data import Files, Named
 from zoo.config.explain import explain
 from zoo.config.own import recipe_class
 from zoo.errors import UserError
-from zoo.yaml_strict import Node, Place, Problem, StrictLoader, decode_file, dotted, parse_yaml, read_document
+from zoo.yaml_strict import Node, Place, Problem, decode_file, dotted, dump_yaml, parse_yaml, read_document
 
 __all__ = ["LoadedRecipe", "diff_recipes", "dump_recipe", "json_schema", "load_recipe", "parse_yaml"]
 
@@ -73,7 +72,7 @@ def load_recipe(
 def dump_recipe(recipe: Recipe) -> str:
     """The whole recipe with every default as YAML, in schema order; it loads as an equal recipe."""
     data = {key: _name_first(value) for key, value in recipe.model_dump(mode="json").items()}
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return dump_yaml(data)
 
 
 def diff_recipes(a: Recipe, b: Recipe) -> list[str]:
@@ -410,26 +409,6 @@ def _with_data_dir(recipe: Recipe, tree: Node) -> Recipe:
 
 
 # --- writing --------------------------------------------------------------------------------------
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what our reader would not take for a text; lists stand on one line."""
-
-    yaml_implicit_resolvers = StrictLoader.yaml_implicit_resolvers
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-_Dumper.add_representer(
-    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
-)
-_Dumper.add_representer(  # PyYAML writes U+0085 as it is, and reads it as a blank; in double quotes it is escaped
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None
-    ),
-)
 
 
 def _name_first(section: Any) -> Any:

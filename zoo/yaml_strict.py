@@ -1,8 +1,8 @@
 """YAML 1.2 scalars, no duplicate keys, no anchors, no tags; every key and value remembers its place.
 
 PyYAML alone reads `1e-3` as a text, `no` as False, `1:30` as 90, `2024-01-01` as a date, and lets the last of
-two equal keys win. `parse_yaml` reads them as YAML 1.2 does; `read_document` also says where everything
-stands, and collects all problems of a file instead of stopping at the first.
+two equal keys win. `parse_yaml` reads them as YAML 1.2 does, `dump_yaml` writes what it reads; `read_document`
+also says where everything stands, and collects all problems of a file instead of stopping at the first.
 """
 
 from __future__ import annotations
@@ -282,3 +282,31 @@ class _Reader:
 
 def _shown_tag(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
+
+
+def dump_yaml(data: Any) -> str:
+    """Plain data as YAML that `parse_yaml` reads as the same."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what our reader would not take for a text; lists of plain values stand on one line."""
+
+    yaml_implicit_resolvers = StrictLoader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    list,
+    lambda dumper, items: dumper.represent_sequence(
+        "tag:yaml.org,2002:seq", items, flow_style=not any(isinstance(item, dict | list) for item in items)
+    ),
+)
+_Dumper.add_representer(  # PyYAML writes U+0085 as it is, and reads it as a blank; in double quotes it is escaped
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 import platform
 from typing import Any
 
@@ -23,6 +24,7 @@ def environment(devices: list[str], xla: dict[str, Any], deterministic: bool) ->
         "versions": versions,
         "backend": keras.backend.backend(),
         "devices": devices,
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "xla": xla,
         "deterministic": deterministic,
     }

@@ -1,0 +1,1 @@
+"""Models that were trained already: what an index says of them, their cards, fetching, publishing, checking."""
