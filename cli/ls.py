@@ -15,12 +15,15 @@ KINDS = ("recipes", "models", "layers", "datasets", "saved")
 @click.command()
 @click.argument("kind", type=click.Choice([*KINDS, "runs"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(kind: str | None, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Of saved models: a table for a page, made of their cards.")
+def command(kind: str | None, as_json: bool, markdown: bool) -> None:
     """List recipes, models, layers, data sets or saved models; without KIND, all of them.
 
     `zoo ls runs` lists your own runs under runs/, the newest first: how far they are, the best figure, minutes.
     """
-    if kind == "runs":
+    if markdown:
+        _saved_as_markdown(kind)
+    elif kind == "runs":
         _runs(as_json)
     elif kind == "recipes" and output.is_terminal() and not as_json:
         _recipes_by_task()
@@ -47,6 +50,17 @@ def _runs(as_json: bool) -> None:
     output.table(found, COLUMNS, as_json, title="runs")
     if not found and not as_json:
         output.echo("no runs under runs/ here; `zoo train RECIPE` makes one", err=True)
+
+
+def _saved_as_markdown(kind: str | None) -> None:
+    from zoo.errors import UserError
+    from zoo.saved.card import read_card
+    from zoo.saved.page import models_table
+
+    if kind != "saved":
+        raise UserError("--markdown: is for `zoo ls saved`")
+    cards = [read_card(hub.find_saved(name)) for name in hub.here_names()]
+    output.echo(models_table(sorted(cards, key=lambda card: (card.task, card.name)), "saved_models"))
 
 
 def _recipes_by_task() -> None:

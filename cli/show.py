@@ -1,4 +1,4 @@
-"""`zoo show`: a recipe as it is written, or with every default and all it extends."""
+"""`zoo show`: a recipe as it is written, or with every default and all it extends; the card of a saved model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoo.cli import options, output
 
 
 @click.command()
-@click.argument("recipe", metavar="NAME|FILE")
+@click.argument("recipe", metavar="NAME|FILE|SAVED")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--resolved", is_flag=True, help="Every key with its value: defaults, `extends` and overrides worked in."
@@ -15,9 +15,17 @@ from zoo.cli import options, output
 @click.option("--json", "as_json", is_flag=True, help="Print the resolved recipe as JSON.")
 @options.allow_code
 def command(recipe: str, overrides: tuple[str, ...], resolved: bool, as_json: bool) -> None:
-    """Print a recipe; with --resolved, whole."""
+    """Print a recipe; with --resolved, whole. Of a saved model (`zoo ls saved`) print its card."""
+    from zoo import hub
     from zoo.recipe import dump_recipe, load_recipe
+    from zoo.saved.page import PAGE
 
+    if recipe in hub.here_names() and recipe not in hub.recipe_names():
+        folder = hub.find_saved(recipe)
+        if not (resolved or overrides or as_json):
+            output.echo((folder / PAGE).read_text(encoding="utf-8"), nl=False)
+            return
+        recipe = str(folder / "recipe.yaml")
     loaded = load_recipe(recipe, overrides)
     if as_json:
         output.print_json(loaded.recipe.model_dump(mode="json"))
