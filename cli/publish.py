@@ -53,14 +53,13 @@ def command(run: str, to: Path, seeds: tuple[str, ...], **said) -> None:
     from zoo.hub import find_model
     from zoo.saved.card import CARD
 
-    path = find_model(run)
-    if (path / CARD).is_file():
+    if (Path(run) / CARD).is_file():
         from zoo.saved.publish import refresh
 
-        refresh(path)
-        output.echo(str(path))
+        refresh(Path(run))
+        output.echo(run)
         return
-
+    path = find_model(run)
     seed_runs = [find_model(seed) for seed in seeds]
 
     from zoo.cli import quiet

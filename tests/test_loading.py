@@ -91,7 +91,7 @@ def test_no_weights_yet(run) -> None:
         load(run)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "other model"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "nodes", "other model"])
 def test_damaged_weights(run, damage) -> None:
     path = run / "checkpoints" / "best.weights.h5"
     content = path.read_bytes()
@@ -101,7 +101,14 @@ def test_damaged_weights(run, damage) -> None:
             resolved.read_text(encoding="utf-8").replace("units: 8", "units: 6"), encoding="utf-8"
         )
     else:
-        path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"weights"}[damage])
+        path.write_bytes(
+            {
+                "cut": content[: len(content) // 2],
+                "empty": b"",
+                "text": b"weights",
+                "nodes": content.replace(b"SNOD", b"DONS"),  # of which HDF5 says RuntimeError
+            }[damage]
+        )
     with pytest.raises(UserError, match="damaged, or not of the model in the recipe") as error:
         load(run)
     assert str(path) in str(error.value) and "\n" not in str(error.value)

@@ -84,13 +84,26 @@ def find_model(name_or_folder: str | Path) -> Path:
     if kind_of(folder):
         raise UserError(f"{folder}: an exported model answers, and no more; give the run that it was made of")
     for place in (folder, Path("runs") / folder):
-        if (place / "resolved.yaml").is_file() or (place / "recipe.yaml").is_file():
+        if (place / "resolved.yaml").is_file():
+            return place
+        if (place / "recipe.yaml").is_file():
+            _check_by_its_index(place)
             return place
     if folder.exists():
         exported = sorted(str(path) for path in folder.glob("*") if kind_of(path))
         inside = f"; did you mean what was exported into it: {', '.join(exported)}?" if exported else ""
         raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml{inside}")
     return find_saved(str(name_or_folder))
+
+
+def _check_by_its_index(folder: Path) -> None:
+    """A saved model that is named by its folder is held to the index beside that, if one knows it."""
+    here = folder.absolute()
+    entry = read_index_of(here.parent).get(here.name)
+    if entry:
+        check_files(
+            folder, entry, f"`zoo publish {folder}` takes it as it is now, where that is what you want"
+        )
 
 
 def find_pretrained(key: str, name: str) -> Path:

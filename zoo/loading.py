@@ -47,7 +47,14 @@ def load_weights(task: Task, path: Path) -> None:
     """Gives a task the weights in a file."""
     try:
         task.model.load_weights(path)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        TypeError,
+    ) as error:  # HDF5 raises any
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged, or not of the model in the recipe beside it ({reason})") from error
 

@@ -121,8 +121,9 @@ def test_a_card_is_written_anew_from_its_yaml(saved) -> None:
     page = saved / "colours" / "card.md"
     whole = page.read_text(encoding="utf-8")
     page.write_text("spoilt\n" + whole.partition(REST)[1] + "\nmine\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"card\.md: damaged"):
-        hub.find_saved("colours")
+    for named in ("colours", saved / "colours"):
+        with pytest.raises(UserError, match=r"card\.md: damaged"):
+            hub.find_model(named)
     done = CliRunner().invoke(main, ["publish", str(saved / "colours")])
     assert done.exit_code == 0, done.output
     assert page.read_text(encoding="utf-8") == whole.partition(REST)[0] + REST + "\nmine\n"
