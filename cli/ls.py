@@ -10,6 +10,8 @@ from zoo.cli import output
 from zoo import hub, registry
 
 KINDS = ("recipes", "models", "layers", "datasets", "saved")
+COLUMNS = {"saved": ("name", "score", "description")}
+"""Of kinds that have more than a description."""
 
 
 @click.command()
@@ -28,7 +30,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
     elif kind == "recipes" and output.is_terminal() and not as_json:
         _recipes_by_task()
     elif kind:
-        output.table(rows(kind), ("name", "description"), as_json)
+        output.table(rows(kind), COLUMNS.get(kind, ("name", "description")), as_json)
     elif as_json:
         output.print_json({kind: rows(kind) for kind in KINDS})
     elif output.is_terminal():
@@ -36,7 +38,7 @@ def command(kind: str | None, as_json: bool, markdown: bool) -> None:
             if kind == "recipes":
                 _recipes_by_task()
             else:
-                output.table(rows(kind), ("name", "description"), title=kind)
+                output.table(rows(kind), COLUMNS.get(kind, ("name", "description")), title=kind)
             output.echo()
     else:
         everything = [{"kind": kind, **row} for kind in KINDS for row in rows(kind)]
@@ -74,7 +76,12 @@ def _recipes_by_task() -> None:
 
 
 def rows(kind: str) -> list[dict[str, str]]:
-    """name and description of everything of a kind."""
+    """name and description of everything of a kind, and the score of what has one."""
+    if kind == "saved":
+        return [
+            {"name": name, "score": entry.score, "description": _with_licence(entry.summary, entry.licence)}
+            for name, entry in sorted(hub.saved_index().items())
+        ]
     found = {
         "recipes": lambda: {
             name: _first_comment(hub.recipes_dir() / f"{name}.yaml") for name in hub.recipe_names()
@@ -82,7 +89,6 @@ def rows(kind: str) -> list[dict[str, str]]:
         "models": lambda: _said("model"),
         "layers": lambda: {name: line for name, _, line in registry.documented_layers()},
         "datasets": _datasets,
-        "saved": lambda: {name: _saved_line(entry) for name, entry in sorted(hub.saved_index().items())},
     }[kind]()
     return [{"name": name, "description": description} for name, description in found.items()]
 
@@ -100,10 +106,6 @@ def _datasets() -> dict[str, str]:
 
 def _with_licence(line: str, licence: str | None) -> str:
     return f"{line} [{licence}]" if licence else line
-
-
-def _saved_line(entry) -> str:
-    return _with_licence(f"{entry.summary} {entry.score}".strip(), entry.licence)
 
 
 def _first_comment(path: Path) -> str:
