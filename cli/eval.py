@@ -40,7 +40,8 @@ def command(
 ) -> None:
     """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data.
 
-    The figures go to standard output and, for a run, into its folder eval/, with the answers beside them.
+    The figures go to standard output and, for a run or an average of one, into its folder eval/, with the answers
+    beside them; a translator's by the length of the source too, which `zoo plot --by-length` draws.
 
     With --judge a language model of labelled texts is asked for a text of each label in turn, as its recipe
     decodes, and the classifier says what it takes each for. Reported are the share that it takes for what was
@@ -97,10 +98,11 @@ def _report(path, model: str, name: str, result: dict, answers: list[str], as_js
 
     from zoo import files
     from zoo.text import one_line
+    from zoo.training.kept import RECORD
     from zoo.training.run_folder import RunFolder
 
     folder = RunFolder(path)
-    if folder.resolved.exists():
+    if folder.resolved.exists() or (path / RECORD).exists():
         files.write_json(folder.evaluations / f"{name}.json", result)
         if answers:
             files.write(folder.evaluations / f"{name}.txt", "\n".join(map(one_line, answers)) + "\n")

@@ -1,4 +1,4 @@
-"""`zoo plot`: the learning curves of runs in one picture."""
+"""`zoo plot`: the learning curves of runs in one picture, or how well they do texts of each length."""
 
 from __future__ import annotations
 
@@ -21,21 +21,39 @@ from zoo.cli import output
     "--metric", "metrics", multiple=True, metavar="NAME", help="Figure of the validation; may be repeated."
 )
 @click.option("--log", is_flag=True, help="The loss on a logarithmic axis.")
-def command(runs: Sequence[str], out: Path | None, axis: str, metrics: Sequence[str], log: bool) -> None:
+@click.option(
+    "--by-length",
+    type=click.Choice(["val", "test"]),
+    metavar="SPLIT",
+    help="Instead of curves: BLEU by the length of the source, from what `zoo eval` measured on val or test.",
+)
+def command(
+    runs: Sequence[str], out: Path | None, axis: str, metrics: Sequence[str], log: bool, by_length: str | None
+) -> None:
     """Draw what RUNs logged: training and validation loss, and below it the figures of the validation.
 
-    The picture goes to RUN/curves.png, of several runs to curves.png here; its name is printed. Without --metric
-    each run is shown by the figure that decides which of its weights are the best, which is ringed. Runs may still
-    be training.
+    With --by-length draw how well translators do texts of each length, as their newest `zoo eval` found.
+
+    The picture goes to RUN/curves.png, of several runs to curves.png here (or by-length-SPLIT.png); its name is
+    printed. Without --metric each run is shown by the figure that decides which of its weights are the best, which is
+    ringed. Runs may still be training.
     """
     from zoo import curves
     from zoo.errors import UserError
-    from zoo.visualize import FORMATS, draw
+    from zoo.visualize import FORMATS, draw, draw_by_length
 
     folders = list(dict.fromkeys(_folder(run) for run in runs))
-    out = out or (folders[0] if len(folders) == 1 else Path()) / "curves.png"
+    name = f"by-length-{by_length}.png" if by_length else "curves.png"
+    out = out or (folders[0] if len(folders) == 1 else Path()) / name
     if out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {out}: give a name that ends in {', '.join(FORMATS)}")
+    if by_length:
+        if metrics or log or axis != "step":
+            raise UserError("--by-length: is a picture of its own, without --metric, --log and --x")
+        found = [_by_length(folder, by_length) for folder in folders]
+        draw_by_length(list(zip(curves.short_names(folders), found, strict=True)), out, by_length)
+        output.echo(str(out))
+        return
     logged = [curves.read_run(*one) for one in zip(folders, curves.short_names(folders), strict=True)]
     known = list(dict.fromkeys(metric for run in logged for metric in run.metrics()))
     _check(metrics, known)
@@ -49,6 +67,23 @@ def _folder(run: str) -> Path:
     from zoo import hub
 
     return Path(run) if (Path(run) / "metrics.jsonl").is_file() else hub.find_model(run)
+
+
+def _by_length(folder: Path, split: str) -> dict:
+    """What the newest evaluation of a split says."""
+    import json
+
+    from zoo.errors import UserError
+
+    reports = sorted((folder / "eval").glob(f"{split}-*.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(reports):
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["by_length"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    raise UserError(
+        f"{folder}: its figures by length are not known: `zoo eval {folder} --split {split}` measures a translator's"
+    )
 
 
 def _check(metrics: Sequence[str], known: Sequence[str]) -> None:

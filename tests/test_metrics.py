@@ -15,6 +15,7 @@ from zoo.metrics import (
     copied,
     distinct_n,
     repeats,
+    score_by_length,
     score_classification,
     score_language_model,
     score_tagging,
@@ -235,3 +236,21 @@ def test_the_page_has_the_table() -> None:
     page = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
     for task, figures in METRICS.items():
         assert f"| {task} | {', '.join(figures)} |" in page
+
+
+def test_bleu_by_length_is_that_of_the_texts_of_that_length() -> None:
+    short, long, longest = "a b c d e", "a b c d e f g", "a b c d e f g h i j k l"
+    sources = [short] * 30 + [long] * 25 + [longest] * 3
+    references = ["one two three four five"] * 58
+    hypotheses = references[:40] + ["one two three four six"] * 18
+    found = score_by_length(sources, hypotheses, references, "de")
+    assert {name: figures["rows"] for name, figures in found.items()} == {"1-5": 30, "6+": 28}
+    assert found["1-5"]["bleu_lc"] == pytest.approx(100.0)
+    alone = score_translation(hypotheses[30:], references[30:], "de")["bleu_lc"]
+    assert found["6+"]["bleu_lc"] == pytest.approx(alone) and alone < 100.0
+
+
+def test_lengths_of_a_script_without_spaces_are_its_characters() -> None:
+    found = score_by_length(["我" * 7] * 20 + ["我"] * 20, ["x"] * 40, ["x"] * 40, "en")
+    assert list(found) == ["1-5", "6+"]
+    assert list(score_by_length([""] * 3, ["x"] * 3, ["x"] * 3, "en")) == ["1+"], "few rows are one step"

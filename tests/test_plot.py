@@ -281,3 +281,36 @@ def test_the_names_in_a_legend(drawn, tmp_path, monkeypatch) -> None:
     (legend,) = drawn[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["_hidden", "$x$"]
     assert not any(text.get_parse_math() for text in legend.get_texts())
+
+
+def write_evaluation(run: Path, bleu: list[float], name: str = "test-beams5", **figures) -> None:
+    lengths = ("1-5", "6-10", "11+")
+    found = {length: {"rows": 10, "bleu_lc": value} for length, value in zip(lengths, bleu, strict=True)}
+    (run / "eval").mkdir(exist_ok=True)
+    (run / "eval" / f"{name}.json").write_text(json.dumps({"by_length": found, **figures}))
+
+
+def test_by_length(tmp_path, monkeypatch, drawn) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two = write_run(tmp_path / "fixed"), write_run(tmp_path / "attention")
+    write_evaluation(one, [30.0, 20.0, 10.0])
+    write_evaluation(two, [31.0, 30.0, 29.0])
+    out, _ = zoo("plot", one, two, "--by-length", "test")
+    assert out == "by-length-test.png\n"
+    above, below = drawn[0].axes
+    assert [list(line.get_ydata()) for line in above.lines] == [[30.0, 20.0, 10.0], [31.0, 30.0, 29.0]]
+    assert [label.get_text() for label in below.get_xticklabels()] == ["1-5", "6-10", "11+"]
+    assert [bar.get_height() for bar in below.patches] == [10, 10, 10]
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["fixed", "attention"]
+    assert zoo("plot", one, "--by-length", "test")[0] == f"{one / 'by-length-test.png'}\n"
+
+
+def test_by_length_of_what_was_not_measured(tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    _, said = zoo("plot", run, "--by-length", "val", code=2)
+    assert f"`zoo eval {run} --split val` measures" in said
+    (run / "eval").mkdir()
+    (run / "eval" / "val-beams1.json").write_text("{")
+    assert "are not known" in zoo("plot", run, "--by-length", "val", code=2)[1]
+    write_evaluation(run, [1.0, 2.0, 3.0])
+    assert "without --metric" in zoo("plot", run, "--by-length", "test", "--log", code=2)[1]

@@ -17,6 +17,8 @@ from zoo.data.words import UNSPACED
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]+")
+LENGTHS, FEW = 5, 20
+"""Words of a step of lengths, and the fewest rows that say anything of one."""
 STUTTER = re.compile(r"([^\W\d_]{2,})\1\1")
 
 
@@ -51,6 +53,30 @@ def score_translation(
     scores["exact_match"] = 100.0 * sum(equal) / len(equal)
     scores["repetition_rate"] = 100.0 * sum(map(repeats, hypotheses)) / len(hypotheses)
     return scores
+
+
+def score_by_length(
+    sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], target_language: str
+) -> dict[str, dict[str, float]]:
+    """`bleu_lc` of texts of about the same length: where a fixed context, or a model that has seen short texts
+    alone, falls behind.
+
+    Returns: words of the source, as "6-10", in steps of LENGTHS -> `rows` and `bleu_lc` of those. What the longest
+        texts of too few rows (FEW) would have alone, they have with the step before.
+    """
+    steps = [max(len(_words(source)) - 1, 0) // LENGTHS for source in sources]
+    last = max(steps)
+    while last and sum(step >= last for step in steps) < FEW:
+        last -= 1
+    measure = BLEU(tokenize=bleu_tokenizer(target_language, references), lowercase=True, force=True)
+    found = {}
+    for step in range(last + 1):
+        rows = [i for i, own in enumerate(steps) if min(own, last) == step]
+        if rows:
+            pairs = [hypotheses[i] for i in rows], [[references[i] for i in rows]]
+            name = f"{step * LENGTHS + 1}" + ("+" if step == last else f"-{(step + 1) * LENGTHS}")
+            found[name] = {"rows": len(rows), "bleu_lc": measure.corpus_score(*pairs).score}
+    return found
 
 
 def bleu_tokenizer(language: str, references: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
-"""Learning curves as a picture: loss above, figures of the validation below, the learning rate in a strip.
+"""Pictures: learning curves (loss above, figures of the validation below, the learning rate in a strip), and BLEU by
+length.
 
 The one place that imports matplotlib (extra `plot`); no Keras, no TensorFlow. Training is a thin line,
 validation a line with points, the best one ringed. The colours are Okabe and Ito's, which all eyes tell apart.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -81,6 +83,46 @@ def draw(
         _along(axes[-1], axis)
         figure.align_ylabels(axes)
         _legend(figure, runs)
+        _write(figure, out)
+
+
+def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> None:
+    """Writes a picture of BLEU by the length of the source, and below it how many texts are so long.
+
+    Args:
+        runs: name of each, and `by_length` of its figures (`score_by_length` of zoo/metrics.py).
+        out: a file that ends in one of FORMATS.
+        split: on which they were measured.
+    """
+    matplotlib = _matplotlib()
+    names = [one_line(name) for name, _ in runs]
+    lengths = list(dict.fromkeys(length for _, found in runs for length in found))
+    lengths.sort(key=lambda length: int(re.match(r"\d+", length)[0]))
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**STYLE, "font.family": _fonts(matplotlib, "".join(names))})
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+
+        figure = Figure(figsize=(WIDTH, LOSS + RATE + 1.0), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[LOSS, RATE])
+        for number, (_, found) in enumerate(runs):
+            values = [found.get(length, {}).get("bleu_lc", math.nan) for length in lengths]
+            _points(above, (list(range(len(lengths))), values), _look(number))
+        above.set_ylabel(f"BLEU, lower-cased\n({split})")
+        above.set_ylim(bottom=0)
+        counts = [max(found.get(length, {}).get("rows", 0) for _, found in runs) for length in lengths]
+        below.bar(range(len(lengths)), counts, color="#BBBBBB", width=0.6)
+        below.set_ylabel("texts")
+        below.locator_params(axis="y", nbins=3)
+        below.set_xticks(range(len(lengths)), lengths)
+        below.set_xlabel("words of the source")
+        figure.align_ylabels([above, below])
+        lines = [
+            Line2D([], [], **_look(number), linewidth=3, label=name) for number, name in enumerate(names)
+        ]
+        figure.legend(handles=lines, loc="outside upper left", ncols=1, fontsize=10)
         _write(figure, out)
 
 
