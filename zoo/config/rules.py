@@ -103,6 +103,14 @@ ERRORS = [
         lambda r: r.expect is not None and r.expect.split == "test" and no_test_split(r),
         "this data has no test split: use val",
     ),
+    Rule(
+        "tokenizer.sampling",
+        lambda r: (
+            getattr(r.tokenizer, "sampling", None) is not None
+            and r.task not in ("translation", "classification")
+        ),
+        "is for translation and classification, not for {r.task}: remove it",
+    ),
     # data
     Rule(
         "data.buckets",

@@ -17,6 +17,7 @@ import numpy as np
 
 from zoo import files
 from zoo.cache import cache_dir
+from zoo.config import Recipe
 from zoo.config.tasks import STREAMS
 from zoo.data.datasets import Split, answers
 from zoo.data.reading import read_words
@@ -26,6 +27,10 @@ from zoo.errors import UserError
 
 FORMAT = f"3, {WORD_BYTES} bytes a word"
 """Part of every key: raised when the same texts give other arrays."""
+
+
+WAYS, MOST_IDS = (2, 16), 100_000_000
+"""In how many ways a row is cut where ways are drawn: as many as leave all rows together so large at most."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,32 @@ class Encoded:
         return len(self.sources)
 
 
-def encode_split(
-    split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[str] | None = None, cache: bool = True
+def encode_training(
+    recipe: Recipe, split: Split, tokenizer: Tokenizer, labels: Sequence[str] | None
 ) -> Encoded:
-    """Encodes a split, or finds it in the cache under the hash of texts, tokenizer, task and labels."""
-    made_of = (FORMAT, tokenizer.fingerprint, fingerprint(split), task, repr(labels))
+    """The split that is learnt; where the recipe draws how texts are cut, each row stands there in several ways.
+
+    An epoch has all of them: what is read stays a function of seed and step, and is found in the cache.
+    """
+    sampling = getattr(recipe.tokenizer, "sampling", None)
+    drawn = (sampling, recipe.seed) if sampling is not None else None
+    return encode_split(split, tokenizer, recipe.task, labels, drawn=drawn)
+
+
+def encode_split(
+    split: Split,
+    tokenizer: Tokenizer,
+    task: str,
+    labels: Sequence[str] | None = None,
+    cache: bool = True,
+    drawn: tuple[float, int] | None = None,
+) -> Encoded:
+    """Encodes a split, or finds it in the cache under the hash of all that it is made of.
+
+    Args:
+        drawn: `sampling` of the recipe's tokenizer, and a seed: each row several times, in ways drawn at random.
+    """
+    made_of = (FORMAT, tokenizer.fingerprint, fingerprint(split), task, repr(labels), *map(repr, drawn or ()))
     folder = cache_dir("ids") / hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:32]
     names = ("sources", "targets", "characters") if task == "tagging" else ("sources", "targets")
     if cache and folder.is_dir():
@@ -75,7 +101,10 @@ def encode_split(
             return _open(folder, names)
         except (OSError, ValueError, EOFError):  # damaged, by a full disk for instance: made again
             shutil.rmtree(folder, ignore_errors=True)
-    encoded = _stream(split, tokenizer) if task in STREAMS else _examples(split, tokenizer, task, labels)
+    if drawn is not None:
+        encoded = _drawn(split, tokenizer, task, labels, *drawn)
+    else:
+        encoded = _stream(split, tokenizer) if task in STREAMS else _examples(split, tokenizer, task, labels)
     if not cache:
         return encoded
     _save(encoded, folder)
@@ -97,6 +126,23 @@ def _examples(split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[st
     number = {label: i for i, label in enumerate(labels)}
     targets = [[number[label] for label in answers(task, target)] for target in split.targets]
     return Encoded(sources, _rows(targets), characters)
+
+
+def _drawn(
+    split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[str] | None, sampling: float, seed: int
+) -> Encoded:
+    """Row by row, and all rows again, each cut in another way."""
+    usual = _examples(split, tokenizer, task, labels)
+    ways = int(np.clip(MOST_IDS // max(len(usual.sources.ids) + len(usual.targets.ids), 1), *WAYS))
+    sides: dict[str, list] = {"sources": [], "targets": []}
+    for number in range(2 * ways):
+        side, texts = ("sources", split.sources) if number % 2 == 0 else ("targets", split.targets)
+        if side == "targets" and labels is not None:
+            sides[side] += [usual.targets[i] for i in range(len(usual))]
+            continue
+        ids = tokenizer.draw_batch(texts, sampling, seed * 2 * WAYS[1] + number)
+        sides[side] += [row or [UNK] for row in ids] if side == "sources" else ids
+    return Encoded(*(_rows(rows) for rows in sides.values()))
 
 
 def _stream(split: Split, tokenizer: Tokenizer) -> Encoded:

@@ -108,6 +108,15 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return self._processor.encode([valid(text) for text in texts]) if len(texts) else []
 
+    def draw_batch(self, texts: Sequence[str], sampling: float, seed: int) -> list[list[int]]:
+        """Ids of texts that are cut in ways drawn at random: sub-word regularization, BPE-dropout.
+
+        The same seed and texts give the same ids. (Kudo 2018, arXiv:1804.10959; Provilkov et al. 2020, 1910.13267)
+        """
+        sentencepiece.set_random_generator_seed(seed)
+        how = {"enable_sampling": True, "nbest_size": -1, "alpha": sampling, "num_threads": 1}
+        return self._processor.encode([valid(text) for text in texts], **how) if len(texts) else []
+
     @cached_property
     def whole_words(self) -> bool:
         """Whether a word is one piece: it is told by the model itself, which an exported file holds alone."""

@@ -21,7 +21,7 @@ from rich.console import Console
 from zoo import files
 from zoo.config.metrics import METRICS
 from zoo.data.datasets import Dataset, load_dataset
-from zoo.data.encoded import encode_split, fingerprint
+from zoo.data.encoded import encode_split, encode_training, fingerprint
 from zoo.data.pipeline import make_batches
 from zoo.data.tokenizers import Tokenizer
 from zoo.data.vocabulary import hides_phrases, make_tokenizer
@@ -97,16 +97,19 @@ class Trainer:
         if self.config.freeze:
             self.say(freeze(self.task.model, self.config.freeze))
         encoded = {
-            name: encode_split(split, tokenizer, recipe.task, labels)
-            for name, split in (("train", dataset.train), ("val", dataset.val))
+            "train": encode_training(recipe, dataset.train, tokenizer, labels),
+            "val": encode_split(dataset.val, tokenizer, recipe.task, labels),
         }
         self.batches, self.val_batches = (
             make_batches(recipe, encoded[name], name == "train", tokenizer) for name in ("train", "val")
         )
-        for text in data_warnings(recipe, dataset, encoded, tokenizer, self.batches.too_long):
+        # Where ways of cutting are drawn a row stands there several times.
+        ways = len(encoded["train"]) / len(dataset.train) if self.batches.too_long else 1
+        too_long = math.ceil(self.batches.too_long / ways)
+        for text in data_warnings(recipe, dataset, encoded, tokenizer, too_long):
             self.warnings.add(text)
-        if self.batches.too_long:
-            self.say(f"data  left out, longer than data.max_length: train {self.batches.too_long:,}")
+        if too_long:
+            self.say(f"data  left out, longer than data.max_length: train {too_long:,}")
         with self._on_devices():
             self.optimizer = make_optimizer(self.config)
             self.step = self._make_step()

@@ -14,7 +14,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from zoo.data.datasets import load_dataset
-from zoo.data.encoded import encode_split
+from zoo.data.encoded import encode_training
 from zoo.data.pipeline import make_batches
 from zoo.data.vocabulary import make_tokenizer
 from zoo.errors import UserError
@@ -68,9 +68,7 @@ def follow(loaded: LoadedRecipe, cluster: Cluster, console: Console) -> None:
     strategy = backend.make_strategy()
     dataset = load_dataset(recipe)
     tokenizer, labels = make_tokenizer(recipe, dataset), dataset.labels(recipe.task)
-    batches = make_batches(
-        recipe, encode_split(dataset.train, tokenizer, recipe.task, labels), True, tokenizer
-    )
+    batches = make_batches(recipe, encode_training(recipe, dataset.train, tokenizer, labels), True, tokenizer)
     with strategy.scope():
         task = build_task(recipe, tokenizer, labels, recipe.train.precision)
         if recipe.train.freeze:
