@@ -23,6 +23,11 @@ from zoo.cli import options
 )
 @click.option("--samples", type=click.IntRange(1), help="Texts that are written for --judge (default: 500).")
 @click.option("--seed", type=click.IntRange(0), help="Decides what is drawn for --judge (default: 0).")
+@click.option(
+    "--carry-state",
+    is_flag=True,
+    help="Of a recurrent language model: also the figures with its state carried from window to window.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @options.allow_code
 def command(
@@ -36,12 +41,16 @@ def command(
     judge,
     samples,
     seed,
+    carry_state: bool,
     as_json: bool,
 ) -> None:
     """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data.
 
     The figures go to standard output and, for a run or an average of one, into its folder eval/, with the answers
     beside them; a translator's by the length of the source too, which `zoo plot --by-length` draws.
+
+    A language model reads a split in windows of data.max_length tokens, each without memory of those before it. With
+    --carry-state a recurrent one also reads it as the one text that it is: carried_loss, carried_perplexity, ...
 
     With --judge a language model of labelled texts is asked for a text of each label in turn, as its recipe
     decodes, and the classifier says what it takes each for. Reported are the share that it takes for what was
@@ -52,6 +61,8 @@ def command(
 
     if judge is None and (samples is not None or seed is not None):
         raise UserError("--samples and --seed are for --judge")
+    if judge and carry_state:
+        raise UserError("--judge reads what a model writes, --carry-state what it foretells: one at a time")
     path = find_model(model)  # before TensorFlow starts, which takes seconds
     judge_path = find_model(judge) if judge else None
 
@@ -65,6 +76,11 @@ def command(
     task.xla = xla
     if not task.searches and (beams or length_penalty is not None):
         raise UserError(f"--beams and --length-penalty are for translation; this is {task.called}")
+    if carry_state and not task.carries_state:
+        raise UserError(
+            "--carry-state is for recurrent language models, whose state goes on from one window to the next; "
+            f"this is {task.called} with model.name {task.recipe.model.name}"
+        )
     if judge_path:
         _judge(task, load(judge_path), path, model, samples or 500, seed or 0, as_json)
         return
@@ -72,11 +88,14 @@ def command(
     if rows is None:
         raise UserError(f"{model}: its data has no split '{split}'")
     options = {"beams": beams, "length_penalty": length_penalty} if task.searches else {}
+    if carry_state:
+        options = {"carry_state": True}
     figures, answers = task.score(rows, **options)
     followed = {"beams": beams or task.recipe.decode.beams} if task.searches else {}
     said = {"decode": list(decode)} if decode else {}
     result = {"split": split, "rows": len(rows), **followed, **said, **figures}
-    name = "-".join([split, *(f"{key}{value}" for key, value in followed.items()), *decode])
+    carried = ["carried"] * carry_state
+    name = "-".join([split, *(f"{key}{value}" for key, value in followed.items()), *carried, *decode])
     name = re.sub(r"[^\w.=-]+", "_", name)  # a file's name
     _report(path, model, name, result, answers, as_json)
 

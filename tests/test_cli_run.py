@@ -188,6 +188,25 @@ def test_eval_of_a_tagger_and_of_a_language_model(tagger, writer, home) -> None:
     assert "this is a language model" in zoo("eval", writer, "--beams", 2, code=2)[1]
 
 
+def test_eval_with_the_state_carried(writer, tagger, home) -> None:
+    plain = json.loads(zoo("eval", writer, "--json")[0])
+    figures = json.loads(zoo("eval", writer, "--carry-state", "--json")[0])
+    carried = {f"carried_{name}" for name in ("loss", "perplexity", "bits_per_byte", "bits_per_character")}
+    assert figures.items() > plain.items() and figures.keys() - plain.keys() == carried
+    for name, kept in (("val", plain), ("val-carried", figures)):
+        assert json.loads((home / writer / "eval" / f"{name}.json").read_text(encoding="utf-8")) == kept
+    (home / "gpt.yaml").write_text(
+        "{extends: rhyme.yaml, name: test/gpt, model: {name: gpt, num_layers: 1, hidden_dim: 8, intermediate_dim: 8,"
+        " num_heads: 1}}",
+        encoding="utf-8",
+    )
+    zoo("train", "gpt.yaml", "train.steps=2", "--run", "transformer")
+    refused = zoo("eval", "transformer", "--carry-state", code=2)[1]
+    assert "is for recurrent language models" in refused and "a language model with model.name gpt" in refused
+    assert "a tagger with model.name rnn_tagger" in zoo("eval", tagger, "--carry-state", code=2)[1]
+    assert "one at a time" in zoo("eval", writer, "--carry-state", "--judge", tagger, code=2)[1]
+
+
 def test_generate(writer, home) -> None:
     out, err = zoo("generate", writer, "--prompt", "Row, row")
     assert out.startswith("Row, row") and err == "" and len(out) <= len("Row, row") + 12 + 1

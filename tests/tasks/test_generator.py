@@ -17,7 +17,7 @@ TEXT = "Row, row, row your boat,\nGently down the stream. 船 🙂\n"
 MAX_LENGTH = 10
 
 
-def make(tokenizer: dict, **decode):
+def make(tokenizer: dict, model: dict | None = None, **decode):
     """Untrained, with weights so large that some tokens are likelier than others."""
     recipe = Recipe.model_validate(
         {
@@ -25,7 +25,7 @@ def make(tokenizer: dict, **decode):
             "task": "language_modeling",
             "data": {"name": "tinyshakespeare", "max_length": 16},
             "tokenizer": tokenizer,
-            "model": {"name": "rnn_language_model", "embedding_dim": 8, "units": 8},
+            "model": {"name": "rnn_language_model", "embedding_dim": 8, "units": 8, **(model or {})},
             "train": {"steps": 1, "batch_tokens": 64, "learning_rate": 1e-2, "label_smoothing": 0.1},
             "decode": {"max_length": MAX_LENGTH, **decode},
         }
@@ -121,6 +121,36 @@ def test_every_token_is_foretold_once(generator, tmp_path, monkeypatch) -> None:
     assert figures["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-5)
     assert figures["bits_per_character"] == pytest.approx(nats / math.log(2) / len(whole), rel=1e-5)
     assert figures["bits_per_byte"] == pytest.approx(nats / math.log(2) / len(whole.encode()), rel=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+def test_with_its_state_carried_every_token_is_foretold_from_all_before_it(
+    cell, tmp_path, monkeypatch
+) -> None:
+    """Against the whole stream in one window; windows of 5 do not end where the stream does."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr("zoo.tasks.generator.AT_ONCE", 5)
+    task = make({"name": "character"}, model={"cell": cell, "num_layers": 2, "dropout": 0.5})
+    documents = [TEXT, "L", "Life is but a dream. 🙂"]
+    stream = [2]
+    for number, document in enumerate(documents):
+        stream += ([3] if number else []) + task.tokenizer.encode(document)
+    assert (len(stream) - 1) % 5 and (len(stream) - 1) % 16
+    logits = np.array(task.model({"token_ids": np.array([stream[:-1]], "int32")}))[0].astype("float64")
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    loss = -np.mean([log_p[i, token] for i, token in enumerate(stream[1:])])
+    split = Split(documents, [""] * 3)
+    figures, _ = task.score(split, carry_state=True)
+    assert figures["carried_loss"] == pytest.approx(loss, rel=1e-5)
+    assert figures["carried_perplexity"] == pytest.approx(math.exp(loss), rel=1e-5)
+    bits = loss * figures["tokens"] / math.log(2)
+    assert figures["carried_bits_per_character"] == pytest.approx(bits / len("".join(documents)), rel=1e-5)
+    assert figures["carried_bits_per_byte"] == pytest.approx(
+        bits / len("".join(documents).encode()), rel=1e-5
+    )
+    alone, _ = task.score(split)
+    assert alone == {name: value for name, value in figures.items() if not name.startswith("carried_")}
+    assert abs(figures["loss"] - loss) > 1e-3, "weights so large that what stands before a window matters"
 
 
 def test_a_validation_is_quick_and_shows_samples(generator) -> None:

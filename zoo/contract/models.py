@@ -137,6 +137,17 @@ def decodes_as_it_trains(case: Case) -> None:
         _same(array(logits), whole[:, t], f"step {t} gives other logits than the whole text")
 
 
+def carries_its_state(case: Case) -> None:
+    """Windows of a text, each begun with the state in which the one before it ended, have the logits of the whole."""
+    model, inputs = case.make(), case.inputs(source=7)
+    ids = inputs[case.last_input]
+    whole, cache = logits_of(model, inputs), model.init_cache(model.encode(ids), 7)
+    for begin, end in ((0, 3), (3, 4), (4, 7)):
+        x, cache = model.carry(ids[:, begin:end], cache)
+        complaint = f"tokens {begin} to {end} give other logits behind a carried state than in the whole text"
+        _same(array(model.logits(x)), whole[:, begin:end], complaint)
+
+
 def keeps_hypotheses_apart(case: Case) -> None:
     """Hypotheses of a row that go on from each other: each one's logits are those of its own text alone."""
     model, inputs, count, rows = case.make(), case.inputs(target=6), 3, 2
@@ -244,8 +255,11 @@ def checks_of(case: Case) -> list[Callable[[Case], None]]:
     every += [reads_every_token, ignores_padding, survives_low_precision, sends_gradients_everywhere]
     every += [learns_with_fit, is_the_same_under_xla]
     # What sees the tokens to come in training breaks both by design.
-    causal = case.writes and case.keywords.get("causal", True)
-    return every + ([never_looks_ahead, decodes_as_it_trains, keeps_hypotheses_apart] if causal else [])
+    if case.writes and case.keywords.get("causal", True):
+        every += [never_looks_ahead, decodes_as_it_trains, keeps_hypotheses_apart]
+    if getattr(case.model_class, "carries_state", False):
+        every += [carries_its_state]
+    return every
 
 
 QUICK = (ignores_padding, never_looks_ahead)

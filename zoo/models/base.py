@@ -20,6 +20,9 @@ logits one at a time; the search knows no other difference between the models:
 
 A search that follows N hypotheses of each row begins with `fan_out(memory, length, beams) -> memory, cache`, after
 which `step` takes and gives N rows for each, and calls `reorder(cache, rows)` where hypotheses go on from others.
+
+A language model whose cache is a state of fixed size (`carries_state`) also goes on with it for a whole window at once:
+`carry(token_ids, cache) -> x, cache`, x as `before_logits` gives it.
 """
 
 from __future__ import annotations
@@ -133,9 +136,14 @@ class LanguageModel(Decodes, VocabularyModel):
     input_ranks = {"token_ids": 2}
     longest: int | None = None
     """Tokens of the longest text that it can read; None: of any."""
+    carries_state = False
+    """Whether it has `carry`, so that a window can begin where another one ended."""
 
     def encode(self, token_ids):
         return {"prompt": token_ids}
+
+    def carry(self, token_ids, cache):
+        raise NotImplementedError
 
 
 class MaskedLanguageModel(VocabularyModel):

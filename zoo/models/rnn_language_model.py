@@ -29,7 +29,8 @@ class RNNLanguageModel(LanguageModel):
         inputs: {"token_ids": (B, T) int}.
 
     Returns: logits (B, T, V), float32: at t of the token after t. For decoding: `encode`, `init_cache`, `step`;
-        the cache is the states of all layers, so that a step costs the same however long the text is.
+        the cache is the states of all layers, so that a step costs the same however long the text is. `carry` goes
+        on from it with a whole window.
 
     Masking: none is needed: padding stands at the end, and nothing before it sees it.
 
@@ -46,6 +47,8 @@ class RNNLanguageModel(LanguageModel):
     Reference: Mikolov et al. 2010, Recurrent neural network based language model, section 2; dropout between
         layers: Zaremba et al. 2014, arXiv:1409.2329; tied: Press and Wolf 2017, arXiv:1608.05859
     """
+
+    carries_state = True
 
     def __init__(
         self,
@@ -84,7 +87,13 @@ class RNNLanguageModel(LanguageModel):
             self.head = LanguageModelHead(vocabulary_size, name="head", dtype=dtype)
         self.recurrent = [
             recurrent_layer(
-                cell, units, rnn_kernel, f"{cell}_{i}", dtype, recurrent_dropout=recurrent_dropout
+                cell,
+                units,
+                rnn_kernel,
+                f"{cell}_{i}",
+                dtype,
+                recurrent_dropout=recurrent_dropout,
+                return_state=True,
             )
             for i in range(num_layers)
         ]
@@ -100,10 +109,18 @@ class RNNLanguageModel(LanguageModel):
         (self.projection if self.tied else self.head).build((None, None, width))
 
     def before_logits(self, inputs, training=None):
-        x = self.embedding(inputs["token_ids"])
-        for layer in self.recurrent:
-            x = layer(self.dropout(x, training=training), training=training)
-        return self._final(self.dropout(x, training=training))
+        return self._read(inputs["token_ids"], [None] * len(self.recurrent), training)[0]
+
+    def carry(self, token_ids, cache):
+        return self._read(token_ids, cache)
+
+    def _read(self, token_ids, cache, training=None):
+        x, new_cache = self.embedding(token_ids), []
+        for layer, states in zip(self.recurrent, cache, strict=True):
+            x = self.dropout(x, training=training)
+            x, *states = layer(x, initial_state=states, training=training)
+            new_cache.append(states)
+        return self._final(self.dropout(x, training=training)), new_cache
 
     def output_matrix(self):
         if self.tied:

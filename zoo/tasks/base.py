@@ -51,6 +51,8 @@ class Task(keras.Model):
     """Name of each input of `core` -> (number of axes, type)."""
     batch_size = 64
     """Texts answered at once."""
+    carries_state = False
+    """Whether it has a state that goes on from one window of a text to the next: `--carry-state`."""
     xla = False
     """Whether answers are computed by XLA: faster, after seconds of compiling for each new shape of a batch."""
 

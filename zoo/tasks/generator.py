@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import keras
+import numpy as np
 
 from zoo.answers import Generation, room_behind, too_long, uniforms_of
 from zoo.compile import jit, jit_any
@@ -13,6 +14,7 @@ from zoo.data.datasets import Split
 from zoo.data.encoded import encode_split
 from zoo.data.labels import asked
 from zoo.data.pipeline import make_batches
+from zoo.data.windows import NextToken
 from zoo.decoding.loop import begin, decode, more, step
 from zoo.decoding.settings import Decoding
 from zoo.metrics import perplexity, score_language_model
@@ -21,6 +23,8 @@ from zoo.tasks.writer import Writer
 
 SAMPLE_PROMPT, SAMPLE_LENGTH = 40, 100
 """Characters of the text that is continued at a validation, and tokens of what follows."""
+AT_ONCE = 512
+"""Tokens that are read at once where the state goes on behind them; their number changes no figure."""
 
 
 class Generator(Writer):
@@ -124,12 +128,21 @@ class Generator(Writer):
         known = len(self.read([text])[0]["token_ids"])
         return Generation.of(text, row["ids"].tolist(), known, self.tokenizer)
 
-    def score(self, split: Split) -> tuple[dict, list[str]]:
+    @property
+    def carries_state(self) -> bool:
+        """Whether the model has a state that goes on from one window to the next."""
+        return self.model.carries_state
+
+    def score(self, split: Split, carry_state: bool = False) -> tuple[dict, list[str]]:
         """Loss, perplexity and bits, as `score_language_model` says: no text is generated.
 
         The split's documents are one stream, with an end mark between two of them, read in windows of
         `data.max_length` tokens that do not overlap; each begins without any memory. Every token of the
         stream is predicted once.
+
+        Args:
+            carry_state: give the same figures also as `carried_...`: each window begins with the state in which
+                the one before it ended, so that every token is predicted from all that stands before it.
         """
         encoded = encode_split(split, self.tokenizer, self.recipe.task)
         windows = make_batches(self.recipe, encoded, training=False)
@@ -138,7 +151,30 @@ class Generator(Writer):
             batch = windows.batch(i)
             part, labels = self._total_loss({**batch.inputs, "labels": batch.labels})
             total, count = total + float(part), count + float(labels)
-        return score_language_model(total, round(count), split.sources), []
+        figures = score_language_model(total, round(count), split.sources)
+        if carry_state:
+            carried = score_language_model(
+                self._carried_loss(encoded.sources.ids), round(count), split.sources
+            )
+            figures |= {f"carried_{name}": value for name, value in carried.items() if name != "tokens"}
+        return figures, []
+
+    def _carried_loss(self, stream) -> float:
+        """Sum of the losses of all tokens of a stream that is read from its beginning to its end, in one row: in
+        several at once only the first would know what stands before it."""
+        loss, model, windows, total = self.loss_function(), self.model, NextToken(stream, AT_ONCE), 0.0
+
+        def read(token_ids, labels, states):
+            x, states = model.carry(token_ids, states)
+            return loss.total(labels, model.logits(x), smoothing=False)[0], states
+
+        read = jit_any(read, model.variables)
+        states = model.init_cache(model.encode(np.zeros((1, 1), "int32")), 1)
+        for start in range(0, len(stream) - 1, AT_ONCE):
+            batch = windows.batch(np.array([start]), rows=1, epoch=0)
+            part, states = read(batch.inputs["token_ids"], batch.labels, states)
+            total += float(part)
+        return total
 
     @cached_property
     def _total_loss(self):
