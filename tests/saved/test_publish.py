@@ -135,6 +135,8 @@ def test_a_language_model_shows_what_it_writes(made, tmp_path) -> None:
     card, task = read_card(folder), load(folder)
     assert [sample.seed for sample in card.asked] == [1, 2]
     assert [task.generate([s.ask], seed=s.seed)[0].text for s in card.asked] == [s.answer for s in card.asked]
+    assert card.score.command == "zoo eval rhyme --split val --carry-state"
+    assert {"loss", "carried_loss"} <= card.score.figures.keys()
     assert (
         card.score.metric == "loss"
         and "$ zoo generate rhyme --prompt Row --seed 1" in (folder / "card.md").read_text()

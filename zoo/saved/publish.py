@@ -224,7 +224,8 @@ def _metric(recipe: Recipe) -> str:
 
 def _score(task, name: str, split: str, rows: Split) -> Score:
     """All figures of a split."""
-    found, _ = task.score(rows)
+    carried = task.carries_state
+    found, _ = task.score(rows, carry_state=True) if carried else task.score(rows)
     return Score(
         split=split,
         rows=len(rows),
@@ -235,7 +236,7 @@ def _score(task, name: str, split: str, rows: Split) -> Score:
             for key, value in found.items()
             if key.endswith("_signature")
         },
-        command=f"zoo eval {name} --split {split}",
+        command=f"zoo eval {name} --split {split}{' --carry-state' * carried}",
     )
 
 
