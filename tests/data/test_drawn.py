@@ -78,7 +78,11 @@ def test_a_run_that_draws_goes_on_with_the_same_bits(tmp_path) -> None:
     tiny.train(recipe, tmp_path / "parts", said, "train.steps=3")
     tiny.train(recipe, tmp_path / "parts", said)
     assert tiny.same_state(tmp_path / "whole", tmp_path / "parts")
-    tiny.train(recipe, tmp_path / "best", "tokenizer={name: sentencepiece, byte_fallback: false, vocabulary_size: 30}")
+    tiny.train(
+        recipe,
+        tmp_path / "best",
+        "tokenizer={name: sentencepiece, byte_fallback: false, vocabulary_size: 30}",
+    )
     assert not all(
         np.array_equal(a, b)
         for a, b in zip(tiny.state(tmp_path / "whole")[0], tiny.state(tmp_path / "best")[0], strict=True)

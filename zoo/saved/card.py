@@ -43,6 +43,7 @@ class Score(Section):
 
     split: str
     rows: int
+    """Of a language model: tokens that were foretold."""
     metric: str
     """The figure that counts."""
     figures: dict[str, float]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from zoo import files
 from zoo.config.metrics import HIGHER_IS_BETTER
-from zoo.saved.card import Card, Export, Sample, Score, Seeds, Training
+from zoo.config.tasks import STREAMS
+from zoo.saved.card import Card, Sample, Score, Seeds, Training
 from zoo.text import one_line
 
 PAGE = "card.md"
@@ -52,7 +53,7 @@ def page(card: Card) -> str:
         parts.append(_seeds(card.seeds))
     parts += ["## Samples", *_samples(card)]
     if card.exports:
-        parts += ["## Exports", _exports(card.exports)]
+        parts += ["## Exports", _exports(card)]
     parts += ["## Limits", _limits(card), REST]
     return "\n\n".join(parts)
 
@@ -95,13 +96,14 @@ def number(metric: str, value: float) -> str:
 
 def _facts(card: Card) -> list[tuple[str, str]]:
     data, training = card.data, card.training
+    counted = "documents" if card.task in STREAMS else "rows"
     rows = ", ".join(f"{split} {count:,}" for split, count in data.rows.items())
     best = "" if training.best_step in (None, training.steps) else f", weights of step {training.best_step:,}"
     versions = ", ".join(f"{name} {version}" for name, version in training.versions.items())
     return [
         ("recipe", f"`{card.recipe}`; [recipe.yaml](recipe.yaml) has every key"),
         ("model", f"{card.model}; {card.parameters:,} parameters, kept in {card.weights}"),
-        ("data", f"{data.name}: {rows} rows" + (f"; {data.address}" if data.address else "")),
+        ("data", f"{data.name}: {rows} {counted}" + (f"; {data.address}" if data.address else "")),
         ("licence", f"{card.licence}; of the data: {data.licence}"),
         (
             "trained",
@@ -126,7 +128,8 @@ def _scores(card: Card) -> str:
         rows.append((SPLITS.get(score.split, score.split), f"{score.rows:,}", told, f"`{score.command}`"))
     signatures = {name: text for score in card.scores for name, text in score.signatures.items()}
     lines = [f"- {NAMES.get(name, name)}: `{text}`" for name, text in signatures.items()]
-    table = _table(rows, ("split", "rows", "figures of the files beside this card", "command"))
+    counted = "tokens" if card.task in STREAMS else "rows"
+    table = _table(rows, ("split", counted, "figures of the files beside this card", "command"))
     return "\n\n".join([table, "\n".join(lines)] if lines else [table])
 
 
@@ -168,16 +171,17 @@ def _session(card: Card, samples: list[Sample]) -> str:
     return "\n".join(["```console", *lines, "```"])
 
 
-def _exports(exports: Iterable[Export]) -> str:
+def _exports(card: Card) -> str:
     rows = []
-    for export in exports:
+    for export in card.exports:
         told = "-"
         if export.metric is not None:
             told = f"{figure(export.metric, export.value)} (Python {number(export.metric, export.python)})"
         time = f"{export.p50_ms:.3g} ms" if export.p50_ms is not None else "-"
         size = f"{export.bytes / 1e6:.2f} MB"
         rows.append((export.file, size, told, f"{export.rows:,}", time, f"`{export.command}`"))
-    table = _table(rows, ("file", "size", "figure", "rows of validation", "one text", "command"))
+    counted = "windows" if card.task in STREAMS else "rows"
+    table = _table(rows, ("file", "size", "figure", f"{counted} of validation", "one text", "command"))
     return (
         f"{table}\n\nEach was measured in its own runtime, in a process without this project; times are medians, of "
         "a machine with other work on it."

@@ -228,7 +228,7 @@ def _score(task, name: str, split: str, rows: Split) -> Score:
     found, _ = task.score(rows, carry_state=True) if carried else task.score(rows)
     return Score(
         split=split,
-        rows=len(rows),
+        rows=found.get("tokens", len(rows)),
         metric=_metric(task.recipe),
         figures={key: float(found[key]) for key in NAMES if key in found},
         signatures={
