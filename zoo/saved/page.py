@@ -163,12 +163,19 @@ def _session(card: Card, samples: list[Sample]) -> str:
     if any(sample.seed is not None for sample in samples):
         lines = []
         for sample in samples:
-            asked = f"--prompt {shlex.quote(sample.ask)} --seed {sample.seed}"
+            asked = f"--prompt {_quoted(sample.ask)} --seed {sample.seed}"
             lines += [f"$ zoo generate {card.name} {asked}", sample.answer]
     else:
-        asked = " ".join(shlex.quote(sample.ask) for sample in samples)
+        asked = " ".join(_quoted(sample.ask) for sample in samples)
         lines = [f"$ zoo predict {card.name} {asked}", *(one_line(sample.answer) for sample in samples)]
     return "\n".join(["```console", *lines, "```"])
+
+
+def _quoted(text: str) -> str:
+    """A text for a shell, as a person would write it."""
+    if "'" in text and not any(sign in text for sign in '"$`\\!'):
+        return f'"{text}"'
+    return shlex.quote(text)
 
 
 def _exports(card: Card) -> str:
