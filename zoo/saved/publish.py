@@ -68,7 +68,8 @@ def publish(
         raise UserError(f"--name {name}: a name has a-z, 0-9 and single . _ - between")
     if folder.exists() and not wishes.replace:
         raise UserError(f"{folder}: is published already; give --replace, or another --name")
-    index, dataset = read_index_of(root), load_dataset(recipe)
+    read_index_of(root)  # if it is damaged, that is said now
+    dataset = load_dataset(recipe)
     summary, licence = _said(origin, dataset, wishes)
     training, others = origin.training(), [Origin.of(path) for path in wishes.seeds]
     for other in others:
@@ -127,27 +128,30 @@ def publish(
         write_page(beside, card)
         if folder.exists():
             files.remove(folder)
-    write_index(root, index | {name: _entry(folder, card)})
+    _add(folder, card)
     return folder
 
 
 def refresh(folder: Path) -> None:
     """Writes card.md and the index again from what lies in the folder of a saved model."""
-    card, root = read_card(folder), folder.absolute().parent
+    card = read_card(folder)
     if card.name != folder.absolute().name:
         raise UserError(f"{folder}: its card is called '{card.name}': name the folder so")
     write_page(folder, card)
-    write_index(root, read_index_of(root) | {card.name: _entry(folder, card)})
+    _add(folder, card)
 
 
-def _entry(folder: Path, card: Card) -> Entry:
-    return Entry(
+def _add(folder: Path, card: Card) -> None:
+    """Into the index as it is now: others may have published while this was measured."""
+    entry = Entry(
         summary=card.summary,
         recipe=card.recipe,
         licence=card.licence,
         score=said(card.score),
         files=files_of(folder),
     )
+    root = folder.absolute().parent
+    write_index(root, read_index_of(root) | {card.name: entry})
 
 
 def _said(origin: Origin, dataset: Dataset, wishes: Wishes) -> tuple[str, str]:

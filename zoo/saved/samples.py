@@ -11,7 +11,7 @@ from zoo.saved.card import Card, Sample
 
 LOOKED_AT = 200
 """Rows of validation among which the best and the worst answers are looked for."""
-LONGEST = 120
+LONGEST = 80
 """Characters of a question: a card is read by people."""
 GOOD, BAD = 3, 2
 
