@@ -54,7 +54,7 @@ def command(run: str, to: Path, seeds: tuple[str, ...], **said) -> None:
     from zoo.saved.card import CARD
 
     if (Path(run) / CARD).is_file():
-        from zoo.saved.publish import refresh
+        from zoo.saved.entry import refresh
 
         refresh(Path(run))
         output.echo(run)

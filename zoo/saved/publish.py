@@ -22,10 +22,11 @@ from zoo.export import export
 from zoo.export.metric import drop
 from zoo.loading import load, load_weights
 from zoo.recipe import dump_recipe
-from zoo.saved.card import Card, Data, Export, Score, Seeds, read_card, write_card
-from zoo.saved.index import NAME, WEIGHTS, Entry, files_of, read_index_of, write_index
+from zoo.saved.card import Card, Data, Export, Score, Seeds, write_card
+from zoo.saved.entry import enter
+from zoo.saved.index import NAME, WEIGHTS, read_index_of
 from zoo.saved.origin import Origin
-from zoo.saved.page import NAMES, PAGE, SHARES, said, write_page
+from zoo.saved.page import NAMES, PAGE, SHARES, write_page
 from zoo.saved.samples import asked, best_and_worst
 
 ALL = 10**9
@@ -128,30 +129,8 @@ def publish(
         write_page(beside, card)
         if folder.exists():
             files.remove(folder)
-    _add(folder, card)
+    enter(folder, card)
     return folder
-
-
-def refresh(folder: Path) -> None:
-    """Writes card.md and the index again from what lies in the folder of a saved model."""
-    card = read_card(folder)
-    if card.name != folder.absolute().name:
-        raise UserError(f"{folder}: its card is called '{card.name}': name the folder so")
-    write_page(folder, card)
-    _add(folder, card)
-
-
-def _add(folder: Path, card: Card) -> None:
-    """Into the index as it is now: others may have published while this was measured."""
-    entry = Entry(
-        summary=card.summary,
-        recipe=card.recipe,
-        licence=card.licence,
-        score=said(card.score),
-        files=files_of(folder),
-    )
-    root = folder.absolute().parent
-    write_index(root, read_index_of(root) | {card.name: entry})
 
 
 def _said(origin: Origin, dataset: Dataset, wishes: Wishes) -> tuple[str, str]:
