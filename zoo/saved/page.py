@@ -68,7 +68,8 @@ def models_table(cards: Iterable[Card], folder: str) -> str:
         (
             f"[`{card.name}`]({folder}/{card.name}/card.md)",
             card.summary,
-            said(card.score),
+            said(card.score)
+            + (f"; mean of {len(card.seeds.values)} seeds {_mean(card.seeds)}" if card.seeds else ""),
             f"{card.parameters / 1e6:.2f} M",
             _time(card.training),
         )
@@ -133,13 +134,17 @@ def _scores(card: Card) -> str:
     return "\n\n".join([table, "\n".join(lines)] if lines else [table])
 
 
+def _mean(seeds: Seeds) -> str:
+    return number(seeds.metric, statistics.fmean(seeds.values.values()))
+
+
 def _seeds(seeds: Seeds) -> str:
     values = list(seeds.values.values())
     each = ", ".join(f"seed {seed}: {number(seeds.metric, value)}" for seed, value in seeds.values.items())
     spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
     return (
-        f"{len(values)} runs that differ in their seed alone reach {figure(seeds.metric, statistics.fmean(values))}"
-        f"{spread} on {SPLITS.get(seeds.split, seeds.split)}, mean and standard deviation ({each})."
+        f"{len(values)} runs that differ in their seed alone reach {NAMES.get(seeds.metric, seeds.metric)} "
+        f"{_mean(seeds)}{spread} on {SPLITS.get(seeds.split, seeds.split)}, mean and standard deviation ({each})."
     )
 
 
