@@ -134,10 +134,11 @@ def test_the_command(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     sorter = tiny.classifier(tmp_path)
     writer = tmp_path / "writer.yaml"
+    sizes = "embedding_dim: 8, units: 8"
     changes = [
         ("test/colours", "test/writer"),
         ("classification", "language_modeling"),
-        ("rnn_classifier", "rnn_language_model"),
+        ("textcnn, embedding_dim: 8, num_filters: 4, kernel_sizes: [2, 3]", "rnn_language_model, " + sizes),
     ]
     text = sorter.read_text(encoding="utf-8")
     for old, new in changes:

@@ -98,7 +98,7 @@ def test_damaged_weights(run, damage) -> None:
     if damage == "other model":
         resolved = run / "resolved.yaml"
         resolved.write_text(
-            resolved.read_text(encoding="utf-8").replace("units: 8", "units: 6"), encoding="utf-8"
+            resolved.read_text(encoding="utf-8").replace("num_filters: 4", "num_filters: 6"), encoding="utf-8"
         )
     else:
         path.write_bytes(
@@ -132,8 +132,10 @@ def test_a_missing_tokenizer(run) -> None:
 def test_a_broken_recipe_in_the_run(run) -> None:
     resolved = run / "resolved.yaml"
     text = resolved.read_text(encoding="utf-8")
-    resolved.write_text(text.replace("units:", "unitz:"), encoding="utf-8")
-    with pytest.raises(UserError, match=r"resolved\.yaml:\d+:\d+  model\.unitz: .*did you mean 'units'"):
+    resolved.write_text(text.replace("num_filters:", "num_filterz:"), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"resolved\.yaml:\d+:\d+  model\.num_filterz: .*did you mean 'num_filters'"
+    ):
         load(run)
 
 

@@ -77,14 +77,15 @@ def begun(tmp_path_factory):
 
 
 def quick_and_slow() -> list:
-    """Of recipes alike in data, tokenizer and model the first one is quick; the slow tests run all."""
+    """Quick is the first recipe with its data and tokenizer, and the first with its model; the slow tests run all."""
     seen, found = set(), []
     for name in NAMES:
         recipe = load_recipe(name).recipe
-        model = recipe.model
-        alike = (recipe.data.name, recipe.tokenizer.name, model.name, getattr(model, "cell", ""))
-        found.append(pytest.param(name, marks=pytest.mark.slow) if alike in seen else name)
-        seen.add(alike)
+        read = (recipe.task, recipe.data.name, recipe.tokenizer.name)
+        model = (recipe.model.name, getattr(recipe.model, "cell", ""), bool(recipe.train.init_from))
+        new = {read, model} - seen
+        found.append(name if new else pytest.param(name, marks=pytest.mark.slow))
+        seen |= new
     return found
 
 

@@ -32,7 +32,7 @@ name: test/colours
 task: classification
 data: {name: labeled, train: train.txt, val: val.txt, dir: DIR, max_length: 12}
 tokenizer: {name: byte}
-model: {name: rnn_classifier, embedding_dim: 8, units: 8, dropout: 0.2}
+model: {name: textcnn, embedding_dim: 8, num_filters: 4, kernel_sizes: [2, 3], dropout: 0.2}
 train: {steps: 6, batch_tokens: 256, learning_rate: 0.02, validate_every: 2, save_every: 2, log_every: 1, xla: false}
 """
 TAGGER = """\

@@ -105,6 +105,8 @@ def test_answers_as_python(families, form, name):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_variant(variants, form, name):
     check(variants, form, name)
+    if form == "tflite":
+        compare_runtime(*variants[form, name])
 
 
 def test_no_model_is_forgotten():

@@ -49,10 +49,11 @@ def test_the_others_under_xla(name):
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_masks_of_every_choice(name, subtests):
-    for variant in other_choices(name):
+    """Several choices in one model, for making it is what takes time."""
+    for variant in together(small(name), other_choices(name)):
         for check in checks_of(variant):
             if check in QUICK:
-                with subtests.test(choice=str(variant), promise=check.__name__):
+                with subtests.test(choices=str(variant), promise=check.__name__):
                     check(variant)
 
 
@@ -61,7 +62,7 @@ def test_masks_of_every_choice(name, subtests):
 def test_promises_of_every_choice(name, subtests):
     for variant in other_choices(name):
         for check in checks_of(variant):
-            if check not in (*QUICK, *COMPILED):
+            if check not in COMPILED:
                 with subtests.test(choice=str(variant), promise=check.__name__):
                     check(variant)
 

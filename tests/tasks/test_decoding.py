@@ -16,7 +16,7 @@ from zoo.errors import UserError
 from zoo.tasks.writer import SETTINGS
 
 
-@pytest.fixture(scope="module", params=["rnn_seq2seq", "transformer"])
+@pytest.fixture(scope="module", params=[pytest.param("rnn_seq2seq", marks=pytest.mark.slow), "transformer"])
 def translator(request):
     return make_translator(request.param)
 

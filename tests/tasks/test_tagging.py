@@ -157,6 +157,7 @@ def test_compile_and_fit_like_any_keras_model(tagger) -> None:
     assert (labels.shape == (12, 6)) == tagger.tokenizer.whole_words
     weights = tagger.model.get_weights()
     tagger.compile(optimizer="adam", loss=tagger.loss_function(), jit_compile=False)
+    tagger.optimizer.build(tagger.trainable_variables)  # made inside `fit`, they have the step traced twice
     losses = tagger.fit(inputs, labels, epochs=8, batch_size=12, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     tagger.model.set_weights(weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def colours(tmp_path_factory) -> Path:
     path = tiny.classifier(tmp_path_factory.mktemp("colours"))
     text = path.read_text(encoding="utf-8")
     text = text.replace("{name: byte}", "{name: sentencepiece, vocabulary_size: 30, byte_fallback: false}")
-    text = text.replace("{name: rnn_classifier, embedding_dim: 8, units: 8, dropout: 0.2}", ENCODER)
+    text = re.sub("(?m)^model: .*", f"model: {ENCODER}", text)
     path.write_text(text.replace("steps: 6", "steps: 2"), encoding="utf-8")
     return path
 

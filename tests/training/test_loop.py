@@ -198,7 +198,7 @@ def test_fresh_starts_anew_and_only_in_a_run_folder(colours, quick, tmp_path) ->
     run = tmp_path / "run"
     tiny.train(colours, run, "train.steps=2")
     (run / "eval").mkdir()
-    outcome, said = tiny.train(colours, run, "train.steps=2", "model.units=6", fresh=True)
+    outcome, said = tiny.train(colours, run, "train.steps=2", "model.num_filters=6", fresh=True)
     assert "resume" not in said and outcome.progress.step == 2
     assert not (run / "eval").exists()
     assert [line["step"] for line in metrics(run) if "train_loss" in line] == [1, 2]

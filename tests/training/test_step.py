@@ -94,7 +94,10 @@ def of_dtype(model, precision: str):
 # --- nothing of a bad batch stays ---
 
 
-@pytest.mark.parametrize(("loss", "accumulate"), [("finite", 1), ("finite", 2), ("infinite", 1)])
+@pytest.mark.parametrize(
+    ("loss", "accumulate"),
+    [pytest.param("finite", 1, marks=pytest.mark.slow), ("finite", 2), ("infinite", 1)],
+)
 def test_a_gradient_that_is_not_finite_changes_nothing(loss, accumulate) -> None:
     """Not even moving statistics; and the next step is that of a run without it."""
     steps = []
@@ -167,9 +170,9 @@ def test_accumulated_batches_are_one_large_batch(name, optimizer) -> None:
     ("name", "precision"),
     [
         ("rnn_classifier", "bfloat16"),
-        ("rnn_seq2seq", "bfloat16"),
-        ("rnn_seq2seq", "float16"),
-        ("transformer", "bfloat16"),
+        pytest.param("rnn_seq2seq", "bfloat16", marks=pytest.mark.slow),
+        pytest.param("rnn_seq2seq", "float16", marks=pytest.mark.slow),
+        pytest.param("transformer", "bfloat16", marks=pytest.mark.slow),
         ("transformer", "float16"),
     ],
 )
@@ -190,7 +193,7 @@ def test_half_precision_trains(name, precision) -> None:
     assert 0.0 < difference < 0.3, "computed in few bits, and in truth"
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_an_overflow_in_float16_lowers_the_scale(accumulate, monkeypatch) -> None:
     monkeypatch.setattr(loss_scale, "GROWS_AFTER", 2)
     model = of_dtype(small("rnn_classifier", dropout=0.0), "float16")
@@ -221,7 +224,7 @@ def test_an_overflow_in_float16_lowers_the_scale(accumulate, monkeypatch) -> Non
 
 
 def test_each_shape_is_compiled_once() -> None:
-    model = small_model("rnn_classifier")
+    model = small_model("textcnn")  # soon compiled
     step = make_step(model, xla=True)
     for length in (4, 8, 4, 8, 4):
         step.train(make_batch(model, length=length))
@@ -235,7 +238,7 @@ def test_the_same_on_jax() -> None:
         pytest.skip("this is that process")
     some = "finite-2 or seq2seq-adam or overflow or each_shape or transformer-bfloat16"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "-k", some, __file__],
+        [sys.executable, "-m", "pytest", "-n", "0", "-m", "", "-p", "no:cacheprovider", "-k", some, __file__],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,

@@ -208,7 +208,9 @@ def learns_with_fit(case: Case) -> None:
     for row in (5, 6, 7):
         _shorten(case, inputs, row, SHORT)
     labels, loss = case.labels(inputs), case.model_class.make_loss
-    model.compile(keras.optimizers.Adam(0.03), loss(model), jit_compile=False)
+    optimizer = keras.optimizers.Adam(0.03)
+    optimizer.build(model.trainable_variables)  # made inside `fit`, its variables have the step traced twice
+    model.compile(optimizer, loss(model), jit_compile=False)
     before = float(loss(model)(labels, model(inputs)))
     losses = model.fit(inputs, labels, epochs=30, batch_size=8, verbose=0).history["loss"]
     if not model.non_trainable_variables:  # batch statistics differ between training and not

@@ -11,7 +11,8 @@ Each line of a file of questions is one of
     {"inputs": {...}}                asks `ids`
     {"score": [...]}                 asks `score`: how probable is each token of a text?
 
-Standard output is one JSON object a model: the answers, and the milliseconds that calls take.
+Standard output is one JSON object a model: the answers and, of a model that is asked alone, the milliseconds
+that calls take.
 """
 
 import json
@@ -138,17 +139,18 @@ def plain(outputs):
     }
 
 
-def main(folder, rows):
+def main(folder, rows, alone):
     model = Model(folder)
     found = model.answers(rows)
     for name, value in model.by_text(text=tf.constant([], tf.string), **model.seeds).items():
         assert value.shape[0] == 0, f"{name} of no texts has the shape {value.shape}"
     texts = [row for row in rows if "text" in row][:BATCH]
-    return {"answers": found, "latency": latency(model, texts)}
+    return {"answers": found, "latency": latency(model, texts) if alone else {}}
 
 
 if __name__ == "__main__":
     for folder, questions in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         with open(questions, encoding="utf-8") as lines:
-            print(json.dumps(main(folder, [json.loads(line) for line in lines])), flush=True)
+            rows = [json.loads(line) for line in lines]
+        print(json.dumps(main(folder, rows, alone=len(sys.argv) == 3)), flush=True)
     assert "zoo" not in sys.modules, "imported zoo"

@@ -149,7 +149,7 @@ def awkward(task, texts: Sequence[str]) -> list[str]:
 
 
 def run_alone(form: str, asked: Sequence[tuple[Path, Sequence[dict]]]) -> list[dict]:
-    """Answers of files of one form to their rows, in one process for all of them.
+    """Answers of files of one form to their rows, in one process for all of them; one file alone is timed too.
 
     The runner is a script of this folder, alone: `-I` keeps the working folder and PYTHONPATH out.
     """
