@@ -39,7 +39,7 @@ def made(tmp_path_factory):
         )
         tiny.train(recipe, folder / "run", "train.keep=3")
         tiny.train(recipe, folder / "seed2", "train.keep=3", "seed=2")
-        tiny.train(recipe, folder / "wider", "train.steps=2", "model.units=9")
+        tiny.train(recipe, folder / "wider", "train.steps=2", "model.num_filters=5")
         tiny.train(tiny.language_model(folder), folder / "rhyme", "train.steps=2")
         publish(
             folder / "run", folder / "saved", wishes(ask=["red 1", "no colour"], seeds=[folder / "seed2"])

@@ -24,14 +24,6 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture(autouse=True)
-def at_a_keyboard():
-    """Whoever started the tests in the background of a script has told them to ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture
 def colours(tmp_path):
     return tiny.classifier(tmp_path)
