@@ -250,6 +250,24 @@ def test_check_of_a_run_and_of_nothing(made) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["translator", "tagger", "masked"])
+def test_every_other_task(kind, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    tiny.train(getattr(tiny, kind)(tmp_path), tmp_path / "run", "train.steps=2")
+    ask = "Life is [MASK] a dream." if kind == "masked" else "my 狗 ."
+    publish(tmp_path / "run", tmp_path / "saved", wishes(summary="It does.", name="model", ask=[ask]))
+    folder = tmp_path / "saved" / "model"
+    card = read_card(folder)
+    assert card.asked[0].answer == str(load(folder).answer([ask])[0])
+    assert kind == "masked" or (card.good and all(sample.gold for sample in card.good + card.bad))
+    for path in tmp_path.iterdir():  # data of one's own is looked for beside the recipe
+        if path.suffix in (".text", ".txt", ".conllu"):
+            shutil.copy(path, folder)
+    done = CliRunner().invoke(main, ["check", str(folder)])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.slow
 def test_exports_are_measured(made, tmp_path) -> None:
     done = CliRunner().invoke(
         main, ["publish", str(made / "run"), "--to", str(tmp_path), "--licence", LICENCE, "--name", "colours"]

@@ -121,9 +121,9 @@ def publish(
             good=good,
             bad=bad,
             asked=asked(task, ask),
-            exports=_exports(beside, name, task, progress) if wishes.exports else [],
+            exports=_exports(beside, name, recipe, progress) if wishes.exports else [],
         )
-        if folder.exists():
+        if (folder / PAGE).is_file():
             shutil.copyfile(folder / PAGE, beside / PAGE)  # what somebody wrote there stays
         write_card(beside, card)
         write_page(beside, card)
@@ -253,15 +253,18 @@ def _model(recipe: Recipe) -> str:
     return ", ".join([said.pop("name"), *(f"{key} {value}" for key, value in said.items())])
 
 
-def _exports(folder: Path, name: str, task, progress: Callable[[str], None]) -> list[Export]:
+def _exports(folder: Path, name: str, recipe: Recipe, progress: Callable[[str], None]) -> list[Export]:
     """SavedModel and TFLite, the latter in 8 bits too: size, and figure on all of validation."""
     made = []
-    for formats, quantize in ((["saved_model", "tflite"], "none"), (["tflite"], "dynamic_int8")):
-        command = f"zoo export {name} --format {','.join(formats)}"
-        command += f" --quantize {quantize}" if quantize != "none" else ""
-        with tempfile.TemporaryDirectory(prefix="zoo-publish-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="zoo-publish-") as scratch:
+        source = Path(scratch) / "source"
+        shutil.copytree(folder, source)
+        files.write(
+            source / "recipe.yaml", dump_recipe(recipe)
+        )  # the published one knows no data of one's own
+        for formats, quantize in ((["saved_model", "tflite"], "none"), (["tflite"], "dynamic_int8")):
             reports = export(
-                str(folder),
+                str(source),
                 formats,
                 scratch,
                 quantize=quantize,
@@ -269,19 +272,22 @@ def _exports(folder: Path, name: str, task, progress: Callable[[str], None]) -> 
                 max_drop=ALL,
                 progress=progress,
             )
-        for report in reports:
-            metric = report["metric"] or {}
-            times = report["latency_ms"].get("1", {}).get("text") or {}
-            made.append(
-                Export(
-                    file=Path(report["path"]).name,
-                    bytes=report["size"],
-                    metric=metric.get("name"),
-                    value=metric.get("export"),
-                    python=metric.get("python"),
-                    rows=metric.get("samples", 0),
-                    p50_ms=times.get("p50"),
-                    command=command,
-                )
-            )
+            command = f"zoo export {name} --format {','.join(formats)}"
+            command += f" --quantize {quantize}" if quantize != "none" else ""
+            made += [_measured(report, command) for report in reports]
     return made
+
+
+def _measured(report: dict, command: str) -> Export:
+    metric = report["metric"] or {}
+    times = report["latency_ms"].get("1", {}).get("text") or {}
+    return Export(
+        file=Path(report["path"]).name,
+        bytes=report["size"],
+        metric=metric.get("name"),
+        value=metric.get("export"),
+        python=metric.get("python"),
+        rows=metric.get("samples", 0),
+        p50_ms=times.get("p50"),
+        command=command,
+    )
