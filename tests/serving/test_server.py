@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -121,6 +122,23 @@ def test_compressed_bodies(server) -> None:
     assert status == 413
     assert server.send("POST", PREDICT, b"no gzip", headers)[0] == 400
     assert server.ask({"instances": ["ab"]})[0] == 200
+
+
+def test_deflate(server) -> None:
+    """With and without zlib's header; one that is not whole is refused at once, and the connection goes on."""
+    body = json.dumps({"instances": ["ab"]}).encode()
+    headers = {"Content-Encoding": "deflate"}
+    bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    for packed in (zlib.compress(body), bare.compress(body) + bare.flush()):
+        status, answer = server.send("POST", PREDICT, packed, headers)
+        assert (status, json.loads(answer)["predictions"][0]["text"]) == (200, "ba")
+    began = time.monotonic()
+    for broken in (b'["\\""]', zlib.compress(body)[:-5], b""):
+        assert server.send("POST", PREDICT, broken, headers)[0] == 400
+    assert server.send("POST", "/nowhere", b'["\\""]', headers)[0] == 404
+    assert server.send("POST", PREDICT, body, {"Content-Encoding": "br"})[0] == 400
+    assert server.ask({"instances": ["ab"]})[0] == 200
+    assert time.monotonic() - began < 10
 
 
 def test_the_type_of_the_content_is_not_asked_for(server) -> None:

@@ -19,6 +19,7 @@ from zoo.serving.contract import Refusal
 from zoo.serving.limits import Limits
 from zoo.serving.metrics import CONTENT_TYPE, Metrics
 from zoo.serving.models import Model
+from zoo.serving.unpack import unpacked
 
 log = logging.getLogger("zoo.serving")
 
@@ -148,15 +149,14 @@ class App:
             raise Refusal(503, "too many requests at once; try again")
         try:
             async with asyncio.timeout(self.limits.timeout_s):
-                return await request.read()
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise Refusal(413, f"the body is larger than {self.limits.max_body} bytes") from None
         except TimeoutError:
             raise Refusal(408, f"the body had not come after {self.limits.timeout_s:g} s") from None
         except (web.RequestPayloadError, ConnectionError):
-            raise Refusal(
-                400, "the body ended too early, or is not compressed as Content-Encoding says"
-            ) from None
+            raise Refusal(400, "the body ended too early") from None
+        return unpacked(body, request.headers.get("Content-Encoding", ""), self.limits.max_body)
 
     async def _answer(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         loop = asyncio.get_running_loop()

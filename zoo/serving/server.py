@@ -75,7 +75,10 @@ async def run(
     # What clients send that is no HTTP is no news, and a log of it could hold their texts.
     quiet = logging.getLogger("zoo.serving.http")
     quiet.setLevel(logging.CRITICAL)
-    runner = web.AppRunner(app.web, access_log=None, logger=quiet, shutdown_timeout=LAST)
+    # Bodies are unpacked by `zoo.serving.unpack`: aiohttp waits for ever for the end of one that is no whole deflate.
+    runner = web.AppRunner(
+        app.web, access_log=None, logger=quiet, shutdown_timeout=LAST, auto_decompress=False
+    )
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     try:
