@@ -39,7 +39,7 @@ def asked(task, texts: Sequence[str]) -> list[Sample]:
 
 
 def best_and_worst(task, split: Split) -> tuple[list[Sample], list[Sample]]:
-    """Of the first rows of validation the best answers, of different kinds first, and the worst, where any is wrong.
+    """Of the first short rows of validation the best answers, of different kinds first, and the worst that are wrong.
 
     A translation is as good as its chrF, a sentence as the share of its tags that are right, a label right or wrong.
     """
@@ -47,12 +47,9 @@ def best_and_worst(task, split: Split) -> tuple[list[Sample], list[Sample]]:
     answers = predicted(task, [text for text, _ in rows])
     golds = [_as_said(task, text, gold) for text, gold in rows]
     values = [_quality(task, answer, gold) for answer, gold in zip(answers, golds, strict=True)]
-    order = sorted(range(len(rows)), key=lambda i: -values[i])
-    right = [i for i in order if values[i] >= values[order[0]]]
-    kinds = list({golds[i]: i for i in reversed(right)}.values())[::-1]  # the first of each answer
-    good = (
-        sorted(kinds)[:GOOD] if len(kinds) >= GOOD else (kinds + [i for i in order if i not in kinds])[:GOOD]
-    )
+    first = set({gold: i for i, gold in reversed([*enumerate(golds)]) if values[i] == max(values)}.values())
+    order = sorted(range(len(rows)), key=lambda i: (-values[i], i not in first))
+    good = order[:GOOD]
     bad = [i for i in reversed(order) if values[i] < 1.0 and i not in good][:BAD]
     # Asked together, as the command in the card asks them.
     return tuple(
