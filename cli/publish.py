@@ -41,7 +41,7 @@ from zoo.cli import output
 def command(run: str, to: Path, seeds: tuple[str, ...], **said) -> None:
     """Make a saved model of RUN, which others load by its name: data alone, with a card of what it reaches.
 
-    Weights are written in float16 where that costs nothing. All figures of the card are measured on the files as
+    Weights are written in fewer bytes where that costs nothing. All figures of the card are measured on the files as
     they are published, on validation and on test, which is read here; SavedModel and TFLite files are made and
     measured. RUN may be an average of weights (`zoo average`). What you write into card.md below its last comment
     stays.

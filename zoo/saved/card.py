@@ -96,7 +96,7 @@ class Card(Section):
     model: str
     parameters: int
     weights: str
-    """float32 or float16."""
+    """Their form: float32, or one of zoo/saved/weights.py."""
     licence: str
     data: Data
     training: Training

@@ -8,9 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-import numpy as np
-
 from zoo import files
 from zoo.config.data import Named
 from zoo.config.decoding import Expect
@@ -28,11 +25,12 @@ from zoo.saved.index import NAME, WEIGHTS, read_index_of
 from zoo.saved.origin import Origin
 from zoo.saved.page import NAMES, PAGE, SHARES, write_page
 from zoo.saved.samples import asked, best_and_worst
+from zoo.saved.weights import FORMS, shrink
 
 ALL = 10**9
 """Rows: as many as there are."""
 MAY_LOSE = 0.05
-"""Points of validation that weights in float16 may lose."""
+"""Points of validation that weights in fewer bytes may lose."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def publish(
             shutil.copyfile(origin.labels, beside / origin.labels.name)
         files.write(beside / "recipe.yaml", dump_recipe(_without_paths(recipe)))
         progress("measuring the weights")
-        weights = _write_weights(origin, beside, dataset.val)
+        weights = _write_weights(origin, beside, dataset.val, progress)
         task = load(beside)
         scores = [
             _score(task, name, split, rows) for split, rows in dataset.splits().items() if split != "train"
@@ -157,45 +155,23 @@ def _without_paths(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"data": data, "masking": masking})
 
 
-def _write_weights(origin: Origin, folder: Path, validation: Split) -> str:
-    """Weights in half the bytes, unless that costs something; returns their type."""
+def _write_weights(origin: Origin, folder: Path, validation: Split, progress: Callable[[str], None]) -> str:
+    """Weights in the fewest bytes that cost nothing; returns their form."""
     path = folder / WEIGHTS
     shutil.copyfile(origin.weights, path)
     task = load(folder)
     metric = _metric(origin.recipe)
-    before = task.score(validation)[0][metric]
-    if not halve(origin.weights, path):
-        return "float32"
-    load_weights(task, path)
-    if drop(metric, before, task.score(validation)[0][metric]) <= MAY_LOSE:
-        return "float16"
+    exact = task.score(validation)[0][metric]
+    for form, fraction in FORMS.items():
+        if not shrink(origin.weights, path, fraction):
+            break
+        load_weights(task, path)
+        found = task.score(validation)[0][metric]
+        progress(f"{metric} {found:.4g}, of float32 {exact:.4g}: {form}, {path.stat().st_size:,} bytes")
+        if drop(metric, exact, found) <= MAY_LOSE:
+            return form
     shutil.copyfile(origin.weights, path)
     return "float32"
-
-
-def halve(source: Path, target: Path) -> bool:
-    """Copies a file of weights, float32 as float16; returns whether all of them are small enough for that."""
-    fits = True
-
-    def copy(name: str, item) -> None:
-        nonlocal fits
-        if isinstance(item, h5py.Group):
-            made = new.require_group(name)
-        else:
-            values = item[()]
-            if values.dtype == np.float32:
-                with np.errstate(over="ignore"):
-                    values = values.astype(np.float16)
-                fits = fits and bool(np.isfinite(values).all())
-            made = new.create_dataset(name, data=values)
-        made.attrs.update(item.attrs)
-
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
-        new.attrs.update(old.attrs)
-        old.visititems(copy)
-    if not fits:
-        shutil.copyfile(source, target)
-    return fits
 
 
 def _metric(recipe: Recipe) -> str:
