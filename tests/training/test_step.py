@@ -54,7 +54,7 @@ def small(name, **changes):
     return small_model(name, **dict.fromkeys(layers.get(name, ()), 1), **changes)
 
 
-def make_step(model, loss=None, accumulate=1, xla=False, scales=False, **train):
+def make_step(model, loss=None, accumulate=1, xla=False, scales=False, parts=1, **train):
     train = Train(**{"steps": 100, "batch_tokens": 1, "learning_rate": 0.05, **train})
     optimizer, loss = make_optimizer(train), loss or model.make_loss()
     if BACKEND == "jax":
@@ -62,7 +62,7 @@ def make_step(model, loss=None, accumulate=1, xla=False, scales=False, **train):
     else:
         from zoo.training.step_tensorflow import TensorFlowStep as Step
     rank = 1 if model.task == "classification" else 2
-    options = dict(clip_norm=train.clip_norm, accumulates=accumulate > 1, scales=scales, xla=xla)
+    options = dict(clip_norm=train.clip_norm, accumulates=accumulate > 1, scales=scales, xla=xla, parts=parts)
     return Step(model, optimizer, loss, model.input_ranks, rank, **options)
 
 
@@ -89,6 +89,61 @@ def of_dtype(model, precision: str):
     """The same model that computes so."""
     dtype = {"float32": "float32"}.get(precision, f"mixed_{precision}")
     return type(model)(**{**model.get_config(), "dtype": dtype}).build_from_ids()
+
+
+# --- a batch in parts ---
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="XLA shares the cores")
+@pytest.mark.parametrize("name", ["transformer", pytest.param("rnn_seq2seq", marks=pytest.mark.slow)])
+def test_parts_of_a_batch_are_one_batch(name) -> None:
+    """Also when they do not divide its rows, and when a part has no label at all."""
+    whole, parted = (make_step(small(name, dropout=0.0), optimizer="sgd", parts=parts) for parts in (1, 3))
+    batch = make_batch(whole.model, rows=5)
+    batch.labels[:2] = IGNORE
+    losses = [[step.train(batch), step.train(batch), *step.evaluate(batch)] for step in (whole, parted)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    expected = values(whole)
+    for (path, value), other in zip(values(parted).items(), expected.values(), strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-4, atol=1e-6, err_msg=path)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="XLA shares the cores")
+@pytest.mark.parametrize(
+    ("told", "parts"),
+    [({}, "2"), ({"xla": True}, "1"), ({"batch_tokens": 1023}, "1"), ({"TF_NUM_INTRAOP_THREADS": "2"}, "1")],
+)
+@pytest.mark.slow
+def test_cores_share_a_batch(told, parts) -> None:
+    """In a process of its own: threads are chosen before TensorFlow begins, and never again."""
+    said = {"steps": 1, "batch_tokens": 1024, "learning_rate": 0.1} | {
+        key: value for key, value in told.items() if key.islower()
+    }
+    code = f"""
+import os
+os.sched_getaffinity = lambda process: range(2)
+from zoo.config.training import Train
+from zoo.training.step_tensorflow import share_cores, tf
+first = share_cores(Train(**{said}))
+threads = tf.config.threading.get_intra_op_parallelism_threads()
+tf.zeros(1)
+again, whole = share_cores(Train(**{said})), share_cores(Train(**{said}), whole=True)
+print(first, again == first, threads == 1 or first == 1, whole)
+"""
+    env = {**os.environ, **{key: value for key, value in told.items() if key.isupper()}}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [parts, "True", "True", "1"]
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="XLA shares the cores")
+def test_cores_share_nothing_where_tensorflow_has_threads_already(monkeypatch) -> None:
+    from zoo.training.step_tensorflow import share_cores, tf
+
+    tf.zeros(1)
+    before = tf.config.threading.get_inter_op_parallelism_threads()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(12))
+    assert share_cores(Train(steps=1, batch_tokens=4096, learning_rate=0.1)) == 1
+    assert tf.config.threading.get_inter_op_parallelism_threads() == before
 
 
 # --- nothing of a bad batch stays ---

@@ -20,7 +20,9 @@ def find_backend(config: Train) -> ModuleType:
     return backend
 
 
-def make_step(backend: ModuleType, config: Train, task, optimizer, batches, xla: bool = False):
+def make_step(
+    backend: ModuleType, config: Train, task, optimizer, batches, xla: bool = False, parts: int = 1
+):
     """The training step of a task, for batches like these."""
     example = batches.batch(0)
     return backend.Step(
@@ -33,4 +35,5 @@ def make_step(backend: ModuleType, config: Train, task, optimizer, batches, xla:
         clip_norm=config.clip_norm,
         accumulates=config.accumulate > 1,
         scales=config.precision == "float16",
+        parts=parts,
     )

@@ -13,7 +13,7 @@ import keras
 PACKAGES = ("tensorflow", "keras", "tensorflow-text", "jax", "sentencepiece", "numpy")
 
 
-def environment(devices: list[str], xla: dict[str, Any], deterministic: bool) -> dict[str, Any]:
+def environment(devices: list[str], parts: int, xla: dict[str, Any], deterministic: bool) -> dict[str, Any]:
     """What env.json says of the machine and its software."""
     versions = {}
     for package in PACKAGES:
@@ -25,6 +25,7 @@ def environment(devices: list[str], xla: dict[str, Any], deterministic: bool) ->
         "backend": keras.backend.backend(),
         "devices": devices,
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "parts": parts,
         "xla": xla,
         "deterministic": deterministic,
     }
@@ -35,7 +36,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     old, new = ({**env.get("versions", {}), **env} for env in (before, now))
     return [
         f"{key}: {_short(old[key])} when the run began, now {_short(new.get(key))}"
-        for key in (*PACKAGES, "backend", "devices", "xla")
+        for key in (*PACKAGES, "backend", "devices", "parts", "xla")
         if key in old and old[key] != new.get(key)
     ]
 

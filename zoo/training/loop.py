@@ -78,6 +78,8 @@ class Trainer:
         self.recipe, self.config, self.folder, self.console = recipe, recipe.train, folder, console
         self.signals = signals
         self.backend = find_backend(self.config)
+        averages = getattr(recipe.model, "normalization", None) == "batch"
+        self.parts = self.backend.share_cores(self.config, whole=averages)
         self.strategy = self.backend.make_strategy()
         self.warnings = Warnings(self.say, said, folder.recorded("warnings") or () if resumed else ())
         dataset = load_dataset(recipe)
@@ -322,13 +324,15 @@ class Trainer:
             count, size = self.strategy.num_replicas_in_sync, find_cluster().size
             processes = f"{size} process{'es' if size > 1 else ''}"
             self.say(f"devices  {count} in {processes}, each a share of the rows")
+        if self.parts > 1:
+            self.say(f"cores  {self.parts} parts of each batch at the same time")
         self.say(f"XLA  {'on' if on else 'off'}, because {why}")
         several = f", {config.accumulate} a step" if config.accumulate > 1 else ""
         self.say(
             f"batches  {len(self.batches):,} an epoch{several}, shapes {shapes}, "
             f"padding {self.batches.padding_share():.0%}"
         )
-        step = make_step(self.backend, config, self.task, self.optimizer, self.batches, on)
+        step = make_step(self.backend, config, self.task, self.optimizer, self.batches, on, self.parts)
         if find_cluster().size > 1:
             from zoo.training.together import Leading
 
@@ -356,7 +360,10 @@ class Trainer:
 
     def _record(self, dataset: Dataset) -> None:
         """env.json: with what this run was made."""
-        now, before = environment(self.devices, self.xla, self.config.deterministic), self.folder.read_env()
+        now, before = (
+            environment(self.devices, self.parts, self.xla, self.config.deterministic),
+            self.folder.read_env(),
+        )
         for line in changes(before, now) if before else ():
             self.say(f"resume  {line}: from here on the last bits may differ")
         self.env = {

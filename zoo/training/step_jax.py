@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from zoo.config.training import Train
 from zoo.data.objectives import IGNORE
 from zoo.errors import UserError
 from zoo.training.cluster import find_cluster
@@ -23,7 +24,7 @@ class JaxStep:
 
     A step whose loss or gradient is not finite changes no weight and nothing of the optimizer.
 
-    Args: those of `TensorFlowStep`; XLA is always on.
+    Args: those of `TensorFlowStep`; XLA is always on, a batch always one part.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class JaxStep:
         clip_norm: float | None = None,
         accumulates: bool = False,
         scales: bool = False,
+        parts: int = 1,
     ):
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.clip_norm, self.accumulates = clip_norm, accumulates
@@ -168,6 +170,11 @@ def devices() -> list[str]:
 
 
 Step = JaxStep
+
+
+def share_cores(config: Train, whole: bool = False) -> int:
+    """1: XLA shares the cores."""
+    return 1
 
 
 def make_strategy() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
+from zoo.config.training import Train
 from zoo.data.objectives import IGNORE
 from zoo.errors import UserError
 from zoo.training.cluster import find_cluster
@@ -20,7 +22,8 @@ class TensorFlowStep:
 
     Without XLA it is traced once, for all shapes; with XLA it is compiled once for each shape of a batch.
     A step whose loss or gradient is not finite changes no weight and nothing of the optimizer. Several devices each
-    take their share of the rows; made under the scope of a `tf.distribute` strategy, the step uses its devices.
+    take their share of the rows; made under the scope of a `tf.distribute` strategy, the step uses its devices. On one
+    device a batch may be computed in parts, side by side.
 
     Args:
         model, optimizer: what is trained, and by what.
@@ -30,6 +33,7 @@ class TensorFlowStep:
         clip_norm: largest norm of all gradients together; None: any.
         accumulates: whether a step has several batches.
         scales: whether the loss is scaled, for float16.
+        parts: of a batch that are computed at the same time (`share_cores`); on one device, without XLA.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class TensorFlowStep:
         clip_norm: float | None = None,
         accumulates: bool = False,
         scales: bool = False,
+        parts: int = 1,
     ):
         self.model, self.optimizer, self.loss, self.clip_norm = model, optimizer, loss, clip_norm
         self.variables = model.trainable_variables
@@ -54,6 +59,7 @@ class TensorFlowStep:
         if self.strategy:  # the gradients that it is given are those of all devices already
             optimizer._all_reduce_sum_gradients = lambda pairs: pairs
         self.replicas = self.strategy.num_replicas_in_sync if self.strategy else 1
+        self.parts = parts
         self.sums = self._zeros() if accumulates else None
 
         ids = {name: tf.TensorSpec([None] * rank, tf.int32, name) for name, rank in input_ranks.items()}
@@ -75,7 +81,7 @@ class TensorFlowStep:
         labels = sum(np.count_nonzero(batch.labels != IGNORE) for batch in batches)
         count = tf.constant(max(labels, 1), tf.float32)
         before = [tf.identity(v.value) for v in self.statistics]
-        results = [self._train(*_tensors(batch, self.replicas), count) for batch in batches]
+        results = [self._train(*_tensors(batch, self.replicas * self.parts), count) for batch in batches]
         loss = float(self._finish() if self.sums else results[0])
         if before and not np.isfinite(loss):
             for variable, value in zip(self.statistics, before, strict=True):
@@ -84,7 +90,7 @@ class TensorFlowStep:
 
     def evaluate(self, batch) -> tuple[float, float]:
         """Sum of the losses (without label smoothing) and number of labels, for the perplexity."""
-        total, count = self._evaluate(*_tensors(batch))
+        total, count = self._evaluate(*_tensors(batch, self.parts))
         return float(total), float(count)
 
     def sync(self) -> None:
@@ -98,7 +104,9 @@ class TensorFlowStep:
     # --- in the graph; "replica" is what each device does for itself ---
 
     def _total(self, inputs, labels):
-        return self.loss.of(self.model, inputs, labels, training=False)
+        parts = self._parts_of(inputs, labels)
+        found = [self.loss.of(self.model, *part, training=False) for part in parts]
+        return [tf.add_n(values) for values in zip(*found, strict=True)]
 
     def _whole(self, inputs, labels, count):
         def replica(inputs, labels, count):
@@ -126,18 +134,30 @@ class TensorFlowStep:
         return self._update(*self._run(replica))
 
     def _gradients(self, inputs, labels, count):
-        """This device's part of the mean loss, and its gradients; None for weights that the loss does not know."""
+        """This device's share of the mean loss, and its gradients; None for weights that the loss does not know."""
         if self.replicas > 1:
-            inputs, labels = self._share(inputs), self._share({"": labels})[""]
+            index = tf.distribute.get_replica_context().replica_id_in_sync_group
+            inputs, labels = _share(inputs, labels, index, self.replicas)
+        parts = self._parts_of(inputs, labels)
+        found = [self._gradients_of_part(*part, count) for part in parts]
+        summed = [None if values[0] is None else tf.add_n(values) for values in zip(*found, strict=True)]
+        self.used = [value is not None for value in summed]
+        return summed
+
+    def _gradients_of_part(self, inputs, labels, count):
         with tf.GradientTape() as tape:
             total, _ = self.loss.of(self.model, inputs, labels, training=True)
             loss = total / count
             scaled = loss * self.scale.scale if self.scale else loss
         gradients = tape.gradient(scaled, [v.value for v in self.variables])
         # An embedding's gradient lists rows, some twice: as a whole matrix its norm is right.
-        gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-        self.used = [True, *(g is not None for g in gradients)]
-        return loss, *gradients
+        return loss, *(None if g is None else tf.convert_to_tensor(g) for g in gradients)
+
+    def _parts_of(self, inputs, labels):
+        """Nothing joins them but their sum: TensorFlow computes them at the same time."""
+        if self.parts == 1:
+            return [(inputs, labels)]
+        return [_share(inputs, labels, index, self.parts) for index in range(self.parts)]
 
     def _of_all_devices(self, loss, *gradients):
         if self.replicas > 1:
@@ -177,12 +197,6 @@ class TensorFlowStep:
     def _first(self, value):
         return self.strategy.experimental_local_results(value)[0] if self.strategy else value
 
-    def _share(self, arrays):
-        """This device's rows of arrays whose number of rows the devices divide."""
-        index = tf.distribute.get_replica_context().replica_id_in_sync_group
-        rows = tf.shape(next(iter(arrays.values())))[0] // self.replicas
-        return {name: x[index * rows : (index + 1) * rows] for name, x in arrays.items()}
-
     def _zeros(self):
         """What loss and gradients of a step's batches are added up in; each device has its own."""
         kind = dict(trainable=False, synchronization=tf.VariableSynchronization.ON_READ)
@@ -192,15 +206,53 @@ class TensorFlowStep:
         ]
 
 
-def _tensors(batch, replicas: int = 1):
-    """The batch as tensors; so many rows more that the devices divide them, which have no label."""
-    more = -len(batch.labels) % replicas
+def _share(inputs, labels, index, count: int):
+    """One of so many equal shares of the rows, whose number they divide."""
+    rows = tf.shape(labels)[0] // count
+    here = slice(index * rows, (index + 1) * rows)
+    return {name: x[here] for name, x in inputs.items()}, labels[here]
+
+
+def _tensors(batch, shares: int = 1):
+    """The batch as tensors; so many rows more that the shares divide them, which have no label."""
+    more = -len(batch.labels) % shares
     labels = np.concatenate([batch.labels, np.full_like(batch.labels[:1], IGNORE).repeat(more, axis=0)])
     inputs = {name: np.concatenate([x, x[:1].repeat(more, axis=0)]) for name, x in batch.inputs.items()}
     return {name: tf.constant(x) for name, x in inputs.items()}, tf.constant(labels)
 
 
 Step = TensorFlowStep
+
+
+PART = 512
+"""Tokens of a batch (`train.batch_tokens`) that are worth a core of their own."""
+
+
+def share_cores(config: Train, whole: bool = False) -> int:
+    """Parts of a batch that are computed at the same time, each on its own cores; before TensorFlow does anything else.
+
+    What a small model multiplies is too small to be shared by several cores; halves of a batch side by side
+    take less time (benchmarks/RESULTS.md). 1 where something else has the say: a GPU, XLA, other processes,
+    threads that the user or the program chose, or a model that wants the batch `whole`, for its statistics.
+    """
+    threads = tf.config.threading
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = min(cores, config.batch_tokens // PART)
+    if (
+        parts < 2
+        or whole
+        or config.xla is True
+        or tf.config.list_physical_devices("GPU")
+        or find_cluster().size > 1
+        or "TF_NUM_INTRAOP_THREADS" in os.environ
+    ):
+        return 1
+    try:
+        threads.set_intra_op_parallelism_threads(cores // parts)
+        threads.set_inter_op_parallelism_threads(cores)
+    except RuntimeError:  # TensorFlow has its threads already
+        return 1
+    return parts
 
 
 @functools.cache

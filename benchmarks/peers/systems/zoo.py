@@ -64,6 +64,11 @@ class System:
     """A model in its training step."""
 
     def __init__(self, name, vocab, xla="0", precision="float32", target="python", quantize="none"):
+        if keras.backend.backend() == "jax":
+            from zoo.training import step_jax as backend
+        else:
+            from zoo.training import step_tensorflow as backend
+        parts = backend.share_cores(Train(steps=1, batch_tokens=1024 * 2, learning_rate=1e-3, xla=xla == "1"))
         keras.utils.set_random_seed(0)
         self.kind = C.MODELS[name]["kind"]
         self.xla, self.target, self.quantize, self.decoders = xla == "1", target, quantize, {}
@@ -71,14 +76,10 @@ class System:
         self.model = make(name, vocab)
         keras.config.set_dtype_policy("float32")
         train = Train(steps=1, batch_tokens=1, learning_rate=1e-3, clip_norm=None)
-        if keras.backend.backend() == "jax":
-            from zoo.training.step_jax import JaxStep as Step
-        else:
-            from zoo.training.step_tensorflow import TensorFlowStep as Step
         ranks = {key: 2 for key in self.inputs(np.zeros((1, 1), "int32"), np.zeros((1, 1), "int32"))}
         self.model.build_from_ids()
         optimizer, loss, rank = make_optimizer(train), MaskedCrossEntropy(), 1 if self.kind == "cls" else 2
-        self.step = Step(self.model, optimizer, loss, ranks, rank, xla=xla == "1")
+        self.step = backend.Step(self.model, optimizer, loss, ranks, rank, xla=xla == "1", parts=parts)
 
     def inputs(self, source, target):
         """A batch as the model takes it."""
