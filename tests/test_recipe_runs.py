@@ -106,7 +106,7 @@ FAMILIES = [
     "classification/trec-en-textcnn-tiny",
     "classification/sst2-en-transformer-tiny",
     "tagging/ud_ewt-en-lstm-crf-small",
-    "translation/multi30k-en-de-lstm-fixed-small",
+    "translation/multi30k-de-en-lstm-fixed-small",
     "translation/multi30k-en-de-lstm-luong-small",
     "translation/multi30k-en-de-transformer-tiny",
 ]
