@@ -25,14 +25,15 @@ from zoo.cli import output
     "--by-length",
     type=click.Choice(["val", "test"]),
     metavar="SPLIT",
-    help="Instead of curves: BLEU by the length of the source, from what `zoo eval` measured on val or test.",
+    help="Instead of curves: BLEU by the length of the source, on val or test; `zoo eval` or a card knows it.",
 )
 def command(
     runs: Sequence[str], out: Path | None, axis: str, metrics: Sequence[str], log: bool, by_length: str | None
 ) -> None:
     """Draw what RUNs logged: training and validation loss, and below it the figures of the validation.
 
-    With --by-length draw how well translators do texts of each length, as their newest `zoo eval` found.
+    With --by-length draw how well translators do texts of each length, as their newest `zoo eval` found; of a
+    saved model (RUN may be its NAME) its card knows that.
 
     The picture goes to RUN/curves.png, of several runs to curves.png here (or by-length-SPLIT.png); its name is
     printed. Without --metric each run is shown by the figure that decides which of its weights are the best, which is
@@ -40,11 +41,13 @@ def command(
     """
     from zoo import curves
     from zoo.errors import UserError
+    from zoo.saved.card import CARD
     from zoo.visualize import FORMATS, draw, draw_by_length
 
     folders = list(dict.fromkeys(_folder(run) for run in runs))
     name = f"by-length-{by_length}.png" if by_length else "curves.png"
-    out = out or (folders[0] if len(folders) == 1 else Path()) / name
+    own = len(folders) == 1 and not (folders[0] / CARD).is_file()  # a saved model's folder stays as it is
+    out = out or (folders[0] if own else Path()) / name
     if out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {out}: give a name that ends in {', '.join(FORMATS)}")
     if by_length:
@@ -70,11 +73,17 @@ def _folder(run: str) -> Path:
 
 
 def _by_length(folder: Path, split: str) -> dict:
-    """What the newest evaluation of a split says."""
+    """What the newest evaluation of a split says, or a saved model's card."""
     import json
 
     from zoo.errors import UserError
+    from zoo.saved.card import CARD, read_card
 
+    if (folder / CARD).is_file():
+        for score in read_card(folder).scores:
+            if score.split == split and score.by_length:
+                return {length: found.model_dump() for length, found in score.by_length.items()}
+        raise UserError(f"{folder}: its card does not say its figures by length on {split}")
     reports = sorted((folder / "eval").glob(f"{split}-*.json"), key=lambda path: path.stat().st_mtime)
     for path in reversed(reports):
         try:

@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 from zoo.cli import main
 
-from zoo import curves, visualize
+from zoo import curves, hub, visualize
 from zoo.errors import UserError
+from zoo.saved.card import OfLength, Score, read_card, write_card
 
 RECIPE = "name: test/run\ntask: {task}\ntrain: {{metric: {metric}}}\n"
 BLEU = [10.0, math.nan, 30.0, 20.0]
@@ -303,6 +304,22 @@ def test_by_length(tmp_path, monkeypatch, drawn) -> None:
     assert [bar.get_height() for bar in below.patches] == [10, 10, 10]
     assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["fixed", "attention"]
     assert zoo("plot", one, "--by-length", "test")[0] == f"{one / 'by-length-test.png'}\n"
+
+
+def test_by_length_of_saved_models(tmp_path, monkeypatch, drawn) -> None:
+    """Their cards know it; a picture of one alone does not go into its folder."""
+    monkeypatch.chdir(tmp_path)
+    found = {"1-5": OfLength(rows=3, bleu_lc=40.0), "6+": OfLength(rows=9, bleu_lc=30.0)}
+    scores = [Score(split="test", rows=12, metric="bleu_lc", figures={}, by_length=found, command="")]
+    card = read_card(hub.find_model("dates-multi-lstm-tiny")).model_copy(update={"scores": scores})
+    (tmp_path / "saved").mkdir()
+    write_card(tmp_path / "saved", card)
+    monkeypatch.setattr(hub, "find_model", lambda name: tmp_path / name)
+    assert zoo("plot", "saved", "--by-length", "test")[0] == "by-length-test.png\n"
+    above, below = drawn[0].axes
+    assert list(above.lines[0].get_ydata()) == [40.0, 30.0]
+    assert [bar.get_height() for bar in below.patches] == [3, 9]
+    assert "its card does not say" in zoo("plot", "saved", "--by-length", "val", code=2)[1]
 
 
 def test_by_length_of_what_was_not_measured(tmp_path) -> None:

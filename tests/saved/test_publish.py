@@ -280,13 +280,21 @@ def test_check_of_a_run_and_of_nothing(made) -> None:
 @pytest.mark.parametrize("kind", ["translator", "tagger", "masked"])
 def test_every_other_task(kind, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
-    tiny.train(getattr(tiny, kind)(tmp_path), tmp_path / "run", "train.steps=2")
+    metric = ["train.metric=bleu"] if kind == "translator" else []
+    tiny.train(getattr(tiny, kind)(tmp_path), tmp_path / "run", "train.steps=2", *metric)
     ask = "Life is [MASK] a dream." if kind == "masked" else "my 狗 ."
     publish(tmp_path / "run", tmp_path / "saved", wishes(summary="It does.", name="model", ask=[ask]))
     folder = tmp_path / "saved" / "model"
     card = read_card(folder)
     assert card.asked[0].answer == str(load(folder).answer([ask])[0])
     assert kind == "masked" or (card.good and all(sample.gold for sample in card.good + card.bad))
+    score = card.scores[0]
+    if kind == "translator":
+        figures = load(folder).score(tiny.split(tmp_path / "dates.yaml", "val"))[0]
+        assert {length: found.model_dump() for length, found in score.by_length.items()} == figures[
+            "by_length"
+        ]
+        assert "Validation, by the words of the source:" in (folder / "card.md").read_text(encoding="utf-8")
     for path in tmp_path.iterdir():  # data of one's own is looked for beside the recipe
         if path.suffix in (".text", ".txt", ".conllu"):
             shutil.copy(path, folder)

@@ -26,7 +26,8 @@ class SentencePiece(Section):
     sampling: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Sub-word regularization: in training texts are cut in other ways too, drawn at random. Of unigram, each way is
     drawn with its probability to this power (0.2 to 0.5: the smaller, the wilder); of bpe, this share of its merges is
-    left out (0.05 to 0.1). null: the best way always, as in validation and in use. For translation and classification."""
+    left out (0.05 to 0.1). null: the best way always, as in validation and in use. For translation and
+    classification."""
     byte_fallback: bool = True
     """Whether unseen characters are written as bytes (else as <unk>)."""
     normalization: Normalization = "identity"

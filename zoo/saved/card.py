@@ -38,6 +38,13 @@ class Training(Section):
     xla: bool
 
 
+class OfLength(Section):
+    """What a translator reaches on texts of about the same length."""
+
+    rows: int
+    bleu_lc: float
+
+
 class Score(Section):
     """What it reaches on a split, measured on the files as they are shipped."""
 
@@ -47,6 +54,8 @@ class Score(Section):
     metric: str
     """The figure that counts."""
     figures: dict[str, float]
+    by_length: dict[str, OfLength] = {}
+    """Words of the source, as "6-10" -> what a translator reaches there."""
     signatures: dict[str, str] = {}
     command: str
 

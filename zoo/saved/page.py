@@ -131,7 +131,19 @@ def _scores(card: Card) -> str:
     lines = [f"- {NAMES.get(name, name)}: `{text}`" for name, text in signatures.items()]
     counted = "tokens" if card.task in STREAMS else "rows"
     table = _table(rows, ("split", counted, "figures of the files beside this card", "command"))
-    return "\n\n".join([table, "\n".join(lines)] if lines else [table])
+    parts = [table, *(_by_length(score) for score in card.scores if score.by_length), "\n".join(lines)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _by_length(score: Score) -> str:
+    """A table that lies on its side."""
+    rows = [
+        ("rows", *(f"{found.rows:,}" for found in score.by_length.values())),
+        (NAMES["bleu_lc"], *(number("bleu_lc", found.bleu_lc) for found in score.by_length.values())),
+    ]
+    return f"{SPLITS.get(score.split, score.split).capitalize()}, by the words of the source:\n\n" + _table(
+        rows, ("words", *score.by_length)
+    )
 
 
 def _mean(seeds: Seeds) -> str:

@@ -185,11 +185,13 @@ def _score(task, name: str, split: str, rows: Split) -> Score:
     """All figures of a split."""
     carried = task.carries_state
     found, _ = task.score(rows, carry_state=True) if carried else task.score(rows)
+    metric = _metric(task.recipe)
     return Score(
         split=split,
         rows=found.get("tokens", len(rows)),
-        metric=_metric(task.recipe),
+        metric=metric,
         figures={key: float(found[key]) for key in NAMES if key in found},
+        by_length=found["by_length"] if metric.startswith(("bleu", "chrf")) else {},
         signatures={
             key.removesuffix("_signature"): value
             for key, value in found.items()
