@@ -66,7 +66,8 @@ class System(Side):
 
 
 SYSTEMS = [
-    System("zoo", "", "zoo"),
+    System("zoo", "", "zoo", ("cores=1",)),
+    System("zoo whole", "", "zoo"),
     System("zoo XLA", "", "zoo", ("xla=1",)),
     System("Keras", "kt", "keras_builtin"),
     System("Keras XLA", "kt", "keras_builtin", ("jit=1",), (*TRANSFORMERS, "LM-LSTM", "CLS")),

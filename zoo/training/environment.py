@@ -24,11 +24,16 @@ def environment(devices: list[str], parts: int, xla: dict[str, Any], determinist
         "versions": versions,
         "backend": keras.backend.backend(),
         "devices": devices,
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cores(),
         "parts": parts,
         "xla": xla,
         "deterministic": deterministic,
     }
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

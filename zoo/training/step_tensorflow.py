@@ -13,6 +13,7 @@ from zoo.config.training import Train
 from zoo.data.objectives import IGNORE
 from zoo.errors import UserError
 from zoo.training.cluster import find_cluster
+from zoo.training.environment import cores
 from zoo.training.loss_scale import LossScale
 from zoo.training.optim import clip_factor, global_norm
 
@@ -232,24 +233,24 @@ def share_cores(config: Train, whole: bool = False) -> int:
     """Parts of a batch that are computed at the same time, each on its own cores; before TensorFlow does anything else.
 
     What a small model multiplies is too small to be shared by several cores; halves of a batch side by side
-    take less time (benchmarks/RESULTS.md). 1 where something else has the say: a GPU, XLA, other processes,
+    take less time (benchmarks/RESULTS.md). 1 where something else has the say: a GPU, XLA, other processes or devices,
     threads that the user or the program chose, or a model that wants the batch `whole`, for its statistics.
     """
-    threads = tf.config.threading
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = min(cores, config.batch_tokens // PART)
+    threads, cpu = tf.config.threading, tf.config.list_physical_devices("CPU")[0]
+    parts = min(cores(), config.batch_tokens // PART)
     if (
         parts < 2
         or whole
         or config.xla is True
         or tf.config.list_physical_devices("GPU")
         or find_cluster().size > 1
+        or len(tf.config.get_logical_device_configuration(cpu) or ()) > 1
         or "TF_NUM_INTRAOP_THREADS" in os.environ
     ):
         return 1
     try:
-        threads.set_intra_op_parallelism_threads(cores // parts)
-        threads.set_inter_op_parallelism_threads(cores)
+        threads.set_intra_op_parallelism_threads(cores() // parts)
+        threads.set_inter_op_parallelism_threads(cores())
     except RuntimeError:  # TensorFlow has its threads already
         return 1
     return parts

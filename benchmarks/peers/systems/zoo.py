@@ -63,19 +63,21 @@ def make(name, vocab):
 class System:
     """A model in its training step."""
 
-    def __init__(self, name, vocab, xla="0", precision="float32", target="python", quantize="none"):
+    def __init__(
+        self, name, vocab, xla="0", precision="float32", target="python", quantize="none", cores="0"
+    ):
         if keras.backend.backend() == "jax":
             from zoo.training import step_jax as backend
         else:
             from zoo.training import step_tensorflow as backend
-        parts = backend.share_cores(Train(steps=1, batch_tokens=1024 * 2, learning_rate=1e-3, xla=xla == "1"))
+        train = Train(steps=1, batch_tokens=2048, learning_rate=1e-3, clip_norm=None, xla=xla == "1")
+        parts = backend.share_cores(train) if cores == "1" else 1  # in training alone: it sets threads
         keras.utils.set_random_seed(0)
         self.kind = C.MODELS[name]["kind"]
         self.xla, self.target, self.quantize, self.decoders = xla == "1", target, quantize, {}
         keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
         self.model = make(name, vocab)
         keras.config.set_dtype_policy("float32")
-        train = Train(steps=1, batch_tokens=1, learning_rate=1e-3, clip_norm=None)
         ranks = {key: 2 for key in self.inputs(np.zeros((1, 1), "int32"), np.zeros((1, 1), "int32"))}
         self.model.build_from_ids()
         optimizer, loss, rank = make_optimizer(train), MaskedCrossEntropy(), 1 if self.kind == "cls" else 2
