@@ -16,7 +16,7 @@ FORMS = {
     "float16, in steps of 1/32 of each matrix's deviation": 32,
     "float16": None,
 }
-"""From the smallest (8 to 11 bits a weight, 10 to 12, 14 to 17) to the most exact; what none of them serves is float32."""
+"""From the smallest (8 to 11 bits a weight, 10 to 12, 14 to 17) to the most exact; failing these, float32 is kept."""
 
 PACKED = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
 LARGE = 4096
