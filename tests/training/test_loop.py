@@ -171,12 +171,14 @@ def test_a_stopped_run_goes_on_to_the_same_bits(colours, tmp_path) -> None:
     assert times == sorted(times) and times[0] > 0, "the clock goes on"
 
 
-def test_a_finished_run_has_nothing_to_do(dates) -> None:
+def test_a_finished_run_has_nothing_to_do(dates, monkeypatch) -> None:
     recipe, run, outcome, _ = dates
-    before = state(run)
+    before, made_with = state(run), (run / "env.json").read_bytes()
+    monkeypatch.setattr("zoo.training.environment.cores", lambda: 99)
     again, _ = tiny.train(recipe, run, "decode.beams=1", "train.log_every=3", "train.samples=1")
     assert again.progress == outcome.progress and again.figures == outcome.figures
     assert state(run)[1] == before[1]
+    assert (run / "env.json").read_bytes() == made_with, "what it was made with stays"
 
 
 def test_another_recipe_is_refused_with_what_differs(dates) -> None:

@@ -105,7 +105,10 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("recipe", f"`{card.recipe}`; [recipe.yaml](recipe.yaml) has every key"),
         ("model", f"{card.model}; {card.parameters:,} parameters, kept in {card.weights}"),
         ("data", f"{data.name}: {rows} {counted}" + (f"; {data.address}" if data.address else "")),
-        ("licence", f"{card.licence}; of the data: {data.licence}"),
+        (
+            "licence",
+            card.licence + ("" if data.licence in card.licence else f"; of the data: {data.licence}"),
+        ),
         (
             "trained",
             f"`{training.command}`: {training.steps:,} steps{best}, {training.tokens:,} tokens, {_time(training)}, "
@@ -123,16 +126,28 @@ def _time(training: Training) -> str:
 
 
 def _scores(card: Card) -> str:
-    rows = []
-    for score in card.scores:
-        told = ", ".join(figure(name, value) for name, value in score.figures.items())
-        rows.append((SPLITS.get(score.split, score.split), f"{score.rows:,}", told, f"`{score.command}`"))
-    signatures = {name: text for score in card.scores for name, text in score.signatures.items()}
-    lines = [f"- {NAMES.get(name, name)}: `{text}`" for name, text in signatures.items()]
+    """A line for each figure, the one that counts first."""
+    metric = card.score.metric
+    names = [metric, *(name for name in card.scores[0].figures if name != metric)]
     counted = "tokens" if card.task in STREAMS else "rows"
-    table = _table(rows, ("split", counted, "figures of the files beside this card", "command"))
-    parts = [table, *(_by_length(score) for score in card.scores if score.by_length), "\n".join(lines)]
+    rows = [
+        (f"**{NAMES[name]}**" if name == metric else NAMES[name], *_numbers(card.scores, name))
+        for name in names
+    ]
+    rows.append((counted, *(f"{score.rows:,}" for score in card.scores)))
+    signatures = {name: text for score in card.scores for name, text in score.signatures.items()}
+    parts = [
+        "Figures of the files beside this card:",
+        _table(rows, ("", *(SPLITS.get(score.split, score.split) for score in card.scores))),
+        "\n".join(["```bash", *(score.command for score in card.scores), "```"]),
+        *(_by_length(score) for score in card.scores if score.by_length),
+        "\n".join(f"- {NAMES.get(name, name)}: `{text}`" for name, text in signatures.items()),
+    ]
     return "\n\n".join(filter(None, parts))
+
+
+def _numbers(scores: Iterable[Score], name: str) -> list[str]:
+    return [number(name, score.figures[name]) if name in score.figures else "-" for score in scores]
 
 
 def _by_length(score: Score) -> str:

@@ -376,7 +376,8 @@ class Trainer:
             "data_report": dataset.report.counts,
             "warnings": self.warnings.texts,
         }
-        files.write_json(self.folder.env, self.env)
+        if before is None or self.progress.step < self.config.steps:  # asked again when done, nothing is made
+            files.write_json(self.folder.env, self.env)
         self.say(f"model  {self.recipe.model.name}, {self.task.model.count_params():,} parameters")
 
     def _finish(self) -> Outcome:
