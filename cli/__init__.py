@@ -21,6 +21,7 @@ COMMANDS = {
     "tokenizer": "Train a tokenizer.",
     "train": "Train a recipe, or resume its run.",
     "plot": "Draw the learning curves of runs.",
+    "curves": "Print the validations of runs, and when they were good enough.",
     "average": "Average the weights of a run's last or best validations.",
     "eval": "Score a run or saved model on a split.",
     "predict": "Answer texts with a run, saved or exported model.",

@@ -44,7 +44,7 @@ def command(
     from zoo.saved.card import CARD
     from zoo.visualize import FORMATS, draw, draw_by_length
 
-    folders = list(dict.fromkeys(_folder(run) for run in runs))
+    folders = list(dict.fromkeys(curves.find_run(run) for run in runs))
     name = f"by-length-{by_length}.png" if by_length else "curves.png"
     own = len(folders) == 1 and not (folders[0] / CARD).is_file()  # a saved model's folder stays as it is
     out = out or (folders[0] if own else Path()) / name
@@ -57,19 +57,9 @@ def command(
         draw_by_length(list(zip(curves.short_names(folders), found, strict=True)), out, by_length)
         output.echo(str(out))
         return
-    logged = [curves.read_run(*one) for one in zip(folders, curves.short_names(folders), strict=True)]
-    known = list(dict.fromkeys(metric for run in logged for metric in run.metrics()))
-    _check(metrics, known)
-    decide = [metric for folder in folders if (metric := curves.deciding_metric(folder)) in known]
-    draw(logged, metrics or list(dict.fromkeys(decide)), out, axis, log)
+    logged = curves.read_runs(folders)
+    draw(logged, curves.choose_metrics(logged, metrics), out, axis, log)
     output.echo(str(out))
-
-
-def _folder(run: str) -> Path:
-    """A run folder, however it is named; one of an earlier version may have no recipe any more."""
-    from zoo import hub
-
-    return Path(run) if (Path(run) / "metrics.jsonl").is_file() else hub.find_model(run)
 
 
 def _by_length(folder: Path, split: str) -> dict:
@@ -93,13 +83,3 @@ def _by_length(folder: Path, split: str) -> dict:
     raise UserError(
         f"{folder}: its figures by length are not known: `zoo eval {folder} --split {split}` measures a translator's"
     )
-
-
-def _check(metrics: Sequence[str], known: Sequence[str]) -> None:
-    from zoo.errors import UserError
-    from zoo.registry import did_you_mean
-
-    for metric in metrics:
-        if metric not in known:
-            has = f"these runs have {', '.join(known)}" if known else "nothing was validated yet"
-            raise UserError(f"--metric {metric}: {has}{did_you_mean(metric, known)}")

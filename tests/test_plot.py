@@ -331,3 +331,37 @@ def test_by_length_of_what_was_not_measured(tmp_path) -> None:
     assert "are not known" in zoo("plot", run, "--by-length", "val", code=2)[1]
     write_evaluation(run, [1.0, 2.0, 3.0])
     assert "without --metric" in zoo("plot", run, "--by-length", "test", "--log", code=2)[1]
+
+
+# --- numbers instead of a picture ---
+
+
+def test_validations_as_a_table(tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    rows = json.loads(zoo("curves", run, "--json")[0])
+    first = {"run": "run", "step": 5, "tokens": 500, "minutes": 0.5, "loss": 5.0, "bleu": 10.0}
+    assert rows[0] == first and [row["step"] for row in rows] == [5, 10, 15, 20]
+    assert [row["bleu"] for row in rows] == [10.0, None, 30.0, 20.0], "what is no number is none"
+    both = zoo("curves", run, write_run(tmp_path / "other"), "--metric", "chrf")[0].splitlines()
+    assert both[0].split() == ["run", "5", "500", "0.5", "5", "45"] and len(both) == 8
+
+
+def test_what_it_took_to_be_good_enough(tmp_path) -> None:
+    runs = write_run(tmp_path / "slow", [10.0, 20.0, 25.0, 30.0]), write_run(tmp_path / "fast")
+    rows = json.loads(zoo("curves", *runs, "--reach", 30, "--reach", 31, "--json")[0])
+    assert [(row["run"], row["bleu"], row["step"], row["minutes"]) for row in rows] == [
+        ("slow", 30.0, 20, 2.0),
+        ("fast", 30.0, 15, 1.5),
+        ("slow", 31.0, None, None),
+        ("fast", 31.0, None, None),
+    ]
+    (row,) = json.loads(zoo("curves", runs[0], "--metric", "loss", "--reach", 4.2, "--json")[0])
+    assert row["step"] == 10, "a loss is good when it is low"
+
+
+def test_mistakes_of_curves_are_one_line(tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    _, err = zoo("curves", run, "--metric", "belu", code=2)
+    assert err == "--metric belu: these runs have loss, bleu, chrf, did you mean 'bleu'?\n"
+    (run / "metrics.jsonl").write_text('{"step": 1, "train_loss": 3.0, "tokens": 5, "seconds": 1.0}\n')
+    assert zoo("curves", run) == ("", "nothing was validated yet\n")

@@ -1,4 +1,4 @@
-"""metrics.jsonl as curves: what `zoo plot` draws and `zoo average` chooses by. No Keras, no NumPy."""
+"""metrics.jsonl as curves: what `zoo plot` draws, `zoo curves` prints, `zoo average` chooses by. No Keras, no NumPy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo import hub
 from zoo.config.metrics import METRICS, is_better
 from zoo.errors import UserError
+from zoo.registry import did_you_mean
 from zoo.yaml_strict import parse_yaml
 
 Line = dict[str, Any]
@@ -62,6 +64,11 @@ class Curves:
         names = (key for line in self.lines for key in line if key.startswith("val_"))
         return [name.removeprefix("val_") for name in dict.fromkeys(names)]
 
+    def places(self, line: Line) -> Line:
+        """Where a line stands on every axis."""
+        whole = {axis: round(self._place(line, axis)) for axis in ("step", "tokens")}
+        return whole | {"minutes": self._place(line, "minutes")}
+
     def _place(self, line: Line, axis: str) -> float:
         """Where a line stands; between two lines that say so, if it does not say so itself."""
         field, unit = AXES[axis]
@@ -87,6 +94,28 @@ def best_of(run: Curves, metric: str, axis: str = "step") -> tuple[float, float]
     return best
 
 
+def validations(run: Curves, metrics: Sequence[str]) -> list[Line]:
+    """A row for each validation: where it stands on every axis, and its figures."""
+    metrics = [metric for metric in dict.fromkeys(("loss", *metrics)) if metric in run.metrics()]
+    rows: dict[int, Line] = {}
+    for line in run.lines:
+        found = {metric: number(line[f"val_{metric}"]) for metric in metrics if f"val_{metric}" in line}
+        found = {metric: value if math.isfinite(value) else None for metric, value in found.items()}
+        if found:
+            rows.setdefault(line["step"], {"run": run.name} | run.places(line)).update(found)
+    return list(rows.values())
+
+
+def reached(run: Curves, metric: str, value: float) -> Line:
+    """Where a figure was first as good as `value`; a row without a place where it never was."""
+    row = {"run": run.name, metric: value}
+    for line in run.lines:
+        found = number(line.get(f"val_{metric}"))
+        if found == value or is_better(metric, found, value):
+            return row | run.places(line)
+    return row | dict.fromkeys(AXES)
+
+
 def read_run(folder: Path, name: str | None = None) -> Curves:
     """What a run logged; a UserError where that is nothing."""
     path = folder / "metrics.jsonl"
@@ -96,6 +125,27 @@ def read_run(folder: Path, name: str | None = None) -> Curves:
     if not lines:
         raise UserError(f"{path}: holds nothing yet: a first line comes after train.log_every steps")
     return Curves(name or folder.name, lines, path)
+
+
+def find_run(name: str) -> Path:
+    """A run folder, however it is named; one of an earlier version may have no recipe any more."""
+    return Path(name) if (Path(name) / "metrics.jsonl").is_file() else hub.find_model(name)
+
+
+def read_runs(folders: Sequence[Path]) -> list[Curves]:
+    """What several runs logged, each with a name of its own."""
+    return [read_run(*one) for one in zip(folders, short_names(folders), strict=True)]
+
+
+def choose_metrics(runs: Sequence[Curves], asked: Sequence[str]) -> list[str]:
+    """The figures that were asked for, which a run must have; else those that decide which weights are the best."""
+    known = list(dict.fromkeys(metric for run in runs for metric in run.metrics()))
+    for metric in asked:
+        if metric not in known:
+            has = f"these runs have {', '.join(known)}" if known else "nothing was validated yet"
+            raise UserError(f"--metric {metric}: {has}{did_you_mean(metric, known)}")
+    decide = (deciding_metric(run.path.parent) for run in runs)
+    return list(dict.fromkeys(asked or (metric for metric in decide if metric in known)))
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
