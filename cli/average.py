@@ -41,7 +41,7 @@ def command(run: str, last: int | None, best: int | None, to: Path | None, as_js
     quiet.start()
     from zoo.training.average import average
 
-    record = average(source, steps, folder)
+    record = average(source, steps, folder, bool(best))
     rows = [{"weights": "average", **record["val"]}]
     for step in reversed(steps):
         figures = {name: validations[step].get(f"val_{name}") for name in record["val"]}

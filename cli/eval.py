@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import click
 from zoo.cli import options
@@ -11,6 +12,12 @@ from zoo.cli import options
 @click.command()
 @click.argument("model", metavar="RUN|NAME")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="val", show_default=True)
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Score on this file instead, in the form of the model's own data files; of a model without: a text, a tab "
+    "and its answer a line (or CoNLL-U of a tagger, text of a language model).",
+)
 @click.option("--beams", type=click.IntRange(1, 64), help="Hypotheses followed (default: decode.beams).")
 @click.option(
     "--length-penalty", type=click.FloatRange(0.0), help="Exponent (default: decode.length_penalty)."
@@ -33,6 +40,7 @@ from zoo.cli import options
 def command(
     model: str,
     split: str,
+    file: Path | None,
     beams,
     length_penalty,
     xla: bool,
@@ -44,7 +52,7 @@ def command(
     carry_state: bool,
     as_json: bool,
 ) -> None:
-    """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data.
+    """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data, or on a --file.
 
     The figures go to standard output and, for a run or an average of one, into its folder eval/, with the answers
     beside them; a translator's by the length of the source too, which `zoo plot --by-length` draws.
@@ -69,7 +77,8 @@ def command(
     from zoo.cli import quiet
 
     quiet.start()
-    from zoo.data.datasets import load_dataset
+    from zoo.data.datasets import load_dataset, load_file
+    from zoo.data.encoded import check_known
     from zoo.loading import load
 
     task = load(path, checkpoint, decode=decode)
@@ -84,15 +93,20 @@ def command(
     if judge_path:
         _judge(task, load(judge_path), path, model, samples or 500, seed or 0, as_json)
         return
-    rows = load_dataset(task.recipe).splits().get(split)
+    rows = load_file(task.recipe, file) if file else load_dataset(task.recipe).splits().get(split)
     if rows is None:
-        raise UserError(f"{model}: its data has no split '{split}'")
+        raise UserError(
+            f"{model}: its data has no split '{split}'; `zoo eval {model} --file FILE` scores on a file"
+        )
+    if task.labels is not None:
+        check_known(rows, task.recipe.task, task.labels)
     options = {"beams": beams, "length_penalty": length_penalty} if task.searches else {}
     if carry_state:
         options = {"carry_state": True}
     figures, answers = task.score(rows, **options)
     followed = {"beams": beams or task.recipe.decode.beams} if task.searches else {}
     said = {"decode": list(decode)} if decode else {}
+    split = file.stem if file else split
     result = {"split": split, "rows": len(rows), **followed, **said, **figures}
     carried = ["carried"] * carry_state
     name = "-".join([split, *(f"{key}{value}" for key, value in followed.items()), *carried, *decode])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from zoo.cli import output
 
 
@@ -54,8 +55,14 @@ def command(run: str, to: Path, seeds: tuple[str, ...], **said) -> None:
     from zoo.saved.card import CARD
 
     if (Path(run) / CARD).is_file():
+        from zoo.errors import UserError
         from zoo.saved.entry import refresh
 
+        source = click.get_current_context().get_parameter_source
+        options = {"seeds": "seed-run", **{name: name for name in ("to", *said)}}
+        given = [f"--{options[name]}" for name in options if source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            raise UserError(f"{run}: is published already; {', '.join(given)}: is for a run")
         refresh(Path(run))
         output.echo(run)
         return

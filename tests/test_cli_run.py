@@ -97,12 +97,30 @@ def test_eval_prints_and_keeps_the_figures(run, home) -> None:
     assert len(kept.with_suffix(".txt").read_text(encoding="utf-8").splitlines()) == 8
 
 
+def test_eval_on_a_file_that_comes_later(run, classifier, home) -> None:
+    """In the form of the model's own data, or with tabs where that came from no file."""
+    Path("later.txt").write_text("warm red\ncold blue\nwarm blue\n", encoding="utf-8")
+    figures = json.loads(zoo("eval", classifier, "--file", "later.txt", "--json")[0])
+    assert (figures["split"], figures["rows"]) == ("later", 3) and 0 <= figures["accuracy"] <= 100
+    assert (home / classifier / "eval" / "later.json").is_file()
+    Path("日期.tsv").write_text("3 mars 2021\t2021-03-03\n", encoding="utf-8")
+    assert json.loads(zoo("eval", run, "--file", "日期.tsv", "--json")[0])["rows"] == 1
+    Path("later.txt").write_text("热 red\ncold blue\n", encoding="utf-8")
+    _, err = zoo("eval", classifier, "--file", "later.txt", code=2)
+    assert err == "label '热': the model knows 'cold', 'warm'\n"
+    Path("later.txt").write_text("\n", encoding="utf-8")
+    assert "later.txt: no row in it is not blank" in zoo("eval", classifier, "--file", "later.txt", code=2)[1]
+
+
 def test_eval_of_a_classifier(classifier) -> None:
     figures = json.loads(zoo("eval", classifier, "--json")[0])
     assert figures["rows"] == 16 and 0 <= figures["accuracy"] <= 100 and "macro_f1" in figures
     plain = zoo("eval", classifier)[0]
     assert re.search(r"^accuracy +[\d.]+$", plain, re.MULTILINE)
-    assert "no split 'test'" in zoo("eval", classifier, "--split", "test", code=2)[1]
+    assert (
+        "no split 'test'; `zoo eval sorter --file FILE`"
+        in zoo("eval", classifier, "--split", "test", code=2)[1]
+    )
     assert (
         "--beams and --length-penalty are for translation" in zoo("eval", classifier, "--beams", 2, code=2)[1]
     )

@@ -160,6 +160,8 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
         ("私はお茶が好きです。", "char"),
         ("I like 茶.", "13a"),
         ("2021-03-03", "13a"),
+        ("他在东京读过の字和 phở,日日夜夜、天天年年都喝茶。", "zh"),
+        ("ประเทศไทย", "char"),
     ],
 )
 def test_without_a_language_the_script_of_the_references_decides(reference, tokenizer):

@@ -152,7 +152,7 @@ def test_runs_with_other_figures_have_a_panel_each(drawn, tmp_path) -> None:
 def test_low_is_good_where_it_is(drawn, tmp_path) -> None:
     run = write_run(tmp_path / "run", val_repetition_rate=4.0)
     zoo("plot", run, "--metric", "repetition_rate", "--metric", "loss")
-    assert rings(drawn[0].axes[1]) == [(5, 4.0)] and rings(drawn[0].axes[0]) == [(20, 2.0)]
+    assert rings(drawn[0].axes[1]) == [(20, 4.0)] and rings(drawn[0].axes[0]) == [(20, 2.0)]
 
 
 def test_a_logarithmic_loss_leaves_out_what_has_no_place_there(drawn, tmp_path) -> None:
@@ -357,6 +357,11 @@ def test_what_it_took_to_be_good_enough(tmp_path) -> None:
     ]
     (row,) = json.loads(zoo("curves", runs[0], "--metric", "loss", "--reach", 4.2, "--json")[0])
     assert row["step"] == 10, "a loss is good when it is low"
+
+
+def test_of_equal_validations_that_of_lower_loss_is_the_best(tmp_path) -> None:
+    run = curves.read_run(write_run(tmp_path / "run", [0.0, 0.0, math.nan, 0.0]))
+    assert curves.best_of(run, "bleu") == (20.0, 0.0)
 
 
 def test_mistakes_of_curves_are_one_line(tmp_path) -> None:

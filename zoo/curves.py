@@ -86,10 +86,13 @@ class Curves:
 
 
 def best_of(run: Curves, metric: str, axis: str = "step") -> tuple[float, float] | None:
-    """Place and value of a run's best validation; None where no figure was a number."""
-    best = None
+    """Place and value of a run's best validation, of equal ones that of lower loss; None where none is a number."""
+    best, losses = None, dict(zip(*run.curve("val_loss", axis), strict=True))
     for x, y in zip(*run.curve(f"val_{metric}", axis), strict=True):
-        if math.isfinite(y) and (best is None or is_better(metric, y, best[1])):
+        if not math.isfinite(y):
+            continue
+        equal = best is not None and y == best[1] and losses.get(x, math.inf) < losses.get(best[0], -math.inf)
+        if best is None or equal or is_better(metric, y, best[1]):
             best = x, y
     return best
 

@@ -75,7 +75,14 @@ def find_saved(name: str) -> Path:
     names = saved_names()
     if name in names:
         raise UserError(f"the saved model '{name}' is not on this machine yet: `zoo fetch {name}` brings it")
-    raise UserError(_not_found("saved model", name, names, "`zoo ls saved` lists them"))
+    raise UserError(
+        _not_found(
+            "saved model",
+            name,
+            names,
+            "`zoo ls saved` lists them, `zoo fetch NAME --index ADDRESS` brings others",
+        )
+    )
 
 
 def find_model(name_or_folder: str | Path) -> Path:
@@ -93,7 +100,19 @@ def find_model(name_or_folder: str | Path) -> Path:
         exported = sorted(str(path) for path in folder.glob("*") if kind_of(path))
         inside = f"; did you mean what was exported into it: {', '.join(exported)}?" if exported else ""
         raise UserError(f"{folder}: neither a run folder nor a saved model: it has no recipe.yaml{inside}")
-    return find_saved(str(name_or_folder))
+    name, saved = str(name_or_folder), saved_names()
+    if name not in saved:
+        known = [*saved, *_runs_here()]
+        raise UserError(
+            _not_found("run and no saved model", name, known, "`zoo ls runs` and `zoo ls saved` list them")
+        )
+    return find_saved(name)
+
+
+def _runs_here() -> list[str]:
+    """The names of the runs under runs/ here, with that folder and without."""
+    runs = [path.parent for path in Path("runs").rglob("resolved.yaml")]
+    return sorted({str(run) for run in runs} | {run.relative_to("runs").as_posix() for run in runs})
 
 
 def _check_by_its_index(folder: Path) -> None:

@@ -16,6 +16,9 @@ from zoo.data.words import UNSPACED
 # Languages whose words have no spaces between them: 13a, made for European texts, would see one word.
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 
+OTHER_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+"""Thai, Lao, Burmese, Khmer and kana: what tells their texts from Chinese ones."""
+
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]+")
 LENGTHS, FEW = 5, 20
 """Words of a step of lengths, and the fewest rows that say anything of one."""
@@ -84,10 +87,11 @@ def bleu_tokenizer(language: str, references: Sequence[str]) -> str:
     if language in BLEU_TOKENIZERS:
         return BLEU_TOKENIZERS[language]
     letters = "".join(character for text in references for character in text if character.isalpha())
-    if 2 * len(re.findall(rf"[{UNSPACED}]", letters)) <= len(letters):
+    unspaced = len(re.findall(rf"[{UNSPACED}]", letters))
+    if 2 * unspaced <= len(letters):
         return "13a"
-    kana_or_other = re.search("[\u0e00-\u30ff]", letters)
-    return "char" if kana_or_other else "zh"
+    # A Chinese corpus may quote a Japanese name; every third letter of Japanese or more is kana.
+    return "char" if 10 * len(re.findall(rf"[{OTHER_UNSPACED}]", letters)) > unspaced else "zh"
 
 
 def repeats(text: str) -> bool:

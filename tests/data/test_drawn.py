@@ -63,6 +63,12 @@ def test_labels_stay_beside_their_texts(tokenizer) -> None:
     assert rows(found.targets) == [[0], [1], [2]] * 3 * module.WAYS[1]
 
 
+def test_every_seed_of_a_recipe_draws(tokenizer) -> None:
+    """sentencepiece takes 32 bits of it."""
+    found = encode_split(SPLIT, tokenizer, "translation", cache=False, drawn=(0.2, 2**31 - 1))
+    assert len(found) == module.WAYS[1] * len(SPLIT)
+
+
 def test_a_large_text_is_cut_in_fewer_ways(tokenizer, monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST_IDS", 10)
     found = encode_split(SPLIT, tokenizer, "translation", cache=False, drawn=(0.2, 1))

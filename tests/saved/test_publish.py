@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -17,12 +18,16 @@ from zoo.cli import main
 from zoo import hub
 from zoo.errors import UserError
 from zoo.loading import load
-from zoo.recipe import load_recipe
+from zoo.recipe import dump_recipe, load_recipe
 from zoo.saved.card import read_card
+from zoo.saved.check import check
 from zoo.saved.index import WEIGHTS, check_files, files_of, read_index_of
+from zoo.saved.origin import Origin
 from zoo.saved.page import REST
 from zoo.saved.publish import Wishes, publish
 from zoo.saved.weights import FORMS, shrink
+from zoo.training.average import average
+from zoo.training.run_folder import RunFolder
 
 LICENCE = "Apache-2.0"
 
@@ -40,6 +45,8 @@ def made(tmp_path_factory):
         )
         tiny.train(recipe, folder / "run", "train.keep=3")
         tiny.train(recipe, folder / "seed2", "train.keep=3", "seed=2")
+        stopped = shutil.copytree(folder / "seed2", folder / "stopped")
+        (stopped / "outcome.json").unlink()
         tiny.train(recipe, folder / "wider", "train.steps=2", "model.num_filters=5")
         tiny.train(tiny.language_model(folder), folder / "rhyme", "train.steps=2")
         publish(
@@ -123,8 +130,7 @@ def test_a_card_is_written_anew_from_its_yaml(saved) -> None:
     whole = page.read_text(encoding="utf-8")
     page.write_text("spoilt\n" + whole.partition(REST)[1] + "\nmine\n", encoding="utf-8")
     for named in ("colours", saved / "colours"):
-        with pytest.raises(UserError, match=r"card\.md: damaged"):
-            hub.find_model(named)
+        assert hub.find_model(named) == saved / "colours", "a page that no program reads hinders none"
     done = CliRunner().invoke(main, ["publish", str(saved / "colours")])
     assert done.exit_code == 0, done.output
     assert page.read_text(encoding="utf-8") == whole.partition(REST)[0] + REST + "\nmine\n"
@@ -145,13 +151,66 @@ def test_a_language_model_shows_what_it_writes(made, tmp_path) -> None:
 
 
 def test_an_average_of_weights(made, tmp_path) -> None:
-    from zoo.training.average import average
-    from zoo.training.run_folder import RunFolder
-
     average(RunFolder(made / "run"), [4, 6], tmp_path / "average")
     folder = publish(tmp_path / "average", tmp_path / "saved", wishes(name="mean"))
     assert "zoo average test/colours --last 2" in read_card(folder).training.command
     assert load(folder).classify(["red 1"])
+    with pytest.raises(UserError, match="differs from"):
+        publish(tmp_path / "average", tmp_path / "saved", wishes(name="other", seeds=[made / "seed2"]))
+    assert not (tmp_path / "saved" / "other").exists(), "a mean beside single weights is no spread of seeds"
+
+
+def test_an_average_of_a_run_that_is_another_by_now(made, tmp_path) -> None:
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    average(RunFolder(run), [4, 6], tmp_path / "average")
+    resolved = (run / "resolved.yaml").read_text(encoding="utf-8")
+    (run / "resolved.yaml").write_text(resolved.replace("steps: 6", "steps: 9"), encoding="utf-8")
+    shutil.copyfile(made / "seed2" / "checkpoints" / "best.weights.h5", RunFolder(run).kept(4))
+    with pytest.raises(UserError) as error:
+        publish(tmp_path / "average", tmp_path / "saved", wishes())
+    for said in (
+        "train.steps: 6 -> 9",
+        "step-00000004.weights.h5 has other weights",
+        "`zoo average` it again",
+    ):
+        assert said in str(error.value)
+
+
+def test_the_command_that_trains_it_again(tmp_path) -> None:
+    """With what the shipped recipe does not say; nothing of what weights do not depend on."""
+    said = ["train.keep=2", "train.patience=3", "train.log_every=7", "decode.beams=2", "seed=5"]
+    recipe = load_recipe("translation/dates-multi-lstm-tiny", said).recipe
+    run = RunFolder(tmp_path)
+    run.resolved.write_text(dump_recipe(recipe), encoding="utf-8")
+    run.best.parent.mkdir()
+    run.best.touch()
+    origin = Origin.of(tmp_path)
+    assert origin.command() == "zoo train translation/dates-multi-lstm-tiny seed=5 train.patience=3"
+    name = "translation/dates-multi-lstm-tiny"
+    for best, which in ((False, "last"), (True, "best")):
+        averaged = replace(origin, averaged=[3, 4], best=best).command()
+        trained, _, then = averaged.partition("; ")
+        assert set(trained.split()[3:]) == {"seed=5", "train.patience=3", "train.keep=2"}
+        assert then == f"zoo average {name} --{which} 2"
+
+
+def test_a_figure_that_answers_do_not_give(made, tmp_path) -> None:
+    """A classifier may go by its loss in training, which `zoo eval` does not say."""
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    resolved = (run / "resolved.yaml").read_text(encoding="utf-8")
+    (run / "resolved.yaml").write_text(resolved.replace("metric: null", "metric: loss"), encoding="utf-8")
+    folder = publish(run, tmp_path / "saved", wishes())
+    assert read_card(folder).score.metric == "accuracy"
+    expect = "expect: {metric: loss, value: 1.0, tolerance: 0.1}"
+    resolved = (run / "resolved.yaml").read_text(encoding="utf-8").replace("expect: null", expect)
+    (run / "resolved.yaml").write_text(resolved, encoding="utf-8")
+    found = check(str(run))
+    assert not found.passed and "does not say loss" in found.problem
+
+
+def test_what_is_said_of_a_model_that_is_published_already(saved) -> None:
+    done = CliRunner().invoke(main, ["publish", str(saved / "colours"), "--summary", "x", "--replace"])
+    assert done.exit_code == 2 and "is published already; --summary, --replace: is for a run" in done.output
 
 
 @pytest.mark.parametrize(
@@ -159,10 +218,11 @@ def test_an_average_of_weights(made, tmp_path) -> None:
     [
         ("run", {"licence": None}, '--licence "...": say what others may do'),
         ("rhyme", {"licence": None}, '--summary "...": say in a sentence'),
-        ("run", {"name": "../up"}, "a name has a-z"),
-        ("run", {"name": "Colours"}, "a name has a-z"),
+        ("run", {"name": "../up"}, "name has a-z"),
+        ("run", {"name": "Colours"}, "name has a-z"),
         ("run", {"seeds": ["wider"]}, "differs from"),
         ("run", {"seeds": ["run"]}, "differs from"),
+        ("run", {"seeds": ["stopped"]}, "stopped: is not finished"),
         ("saved/colours", {}, "no run, nor an average of one"),
         ("cache", {}, "no run, nor an average of one"),
     ],

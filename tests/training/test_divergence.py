@@ -131,10 +131,19 @@ def test_weights_that_are_spoilt_are_not_saved(colours, quick, tmp_path, monkeyp
 
 def test_a_validation_that_gives_no_number_is_never_the_best() -> None:
     progress = Progress(step=5)
-    assert not progress.note("loss", math.nan) and progress.best is None
-    assert progress.note("loss", 2.0) and not progress.note("loss", -math.inf)
-    assert not progress.note("accuracy", math.inf)
+    assert not progress.note("loss", math.nan, math.nan) and progress.best is None
+    assert progress.note("loss", 2.0, 2.0) and not progress.note("loss", -math.inf, -math.inf)
+    assert not progress.note("accuracy", math.inf, 1.0)
     assert (progress.best, progress.worse_in_a_row, progress.validated) == (2.0, 2, 5)
+
+
+def test_of_validations_that_are_equally_good_that_of_lower_loss_is_the_best() -> None:
+    progress = Progress(step=5)
+    assert progress.note("bleu", 0.0, 5.1)
+    progress.step = 6
+    assert progress.note("bleu", 0.0, 4.8) and not progress.note("bleu", 0.0, 4.9)
+    assert (progress.best_step, progress.best_loss) == (6, 4.8)
+    assert progress.note("bleu", 0.1, 6.0), "the figure comes first"
 
 
 def test_what_is_no_number_is_null_in_metrics(colours, quick, tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,19 @@ def test_a_finished_run_has_nothing_to_do(dates, monkeypatch) -> None:
     assert again.progress == outcome.progress and again.figures == outcome.figures
     assert state(run)[1] == before[1]
     assert (run / "env.json").read_bytes() == made_with, "what it was made with stays"
+
+
+def test_a_run_that_goes_on_is_not_finished_any_more(dates, tmp_path, monkeypatch) -> None:
+    """`outcome.json` is what says how long the best weights took."""
+    recipe, run, outcome, _ = dates
+    run = shutil.copytree(run, tmp_path / "run")
+    before = (run / "outcome.json").read_bytes()
+    tiny.train(recipe, run, "train.log_every=3")
+    assert (run / "outcome.json").read_bytes() == before
+    monkeypatch.setattr(loop.Trainer, "_train", lambda self, *batches: pytest.fail("stopped"))
+    with pytest.raises(pytest.fail.Exception):
+        tiny.train(recipe, run, f"train.steps={outcome.progress.step + 2}")
+    assert not (run / "outcome.json").exists()
 
 
 def test_another_recipe_is_refused_with_what_differs(dates) -> None:

@@ -111,19 +111,28 @@ def test_parts_of_a_batch_are_one_batch(name) -> None:
 @pytest.mark.skipif(BACKEND == "jax", reason="XLA shares the cores")
 @pytest.mark.parametrize(
     ("told", "parts"),
-    [({}, "2"), ({"xla": True}, "1"), ({"batch_tokens": 1023}, "1"), ({"TF_NUM_INTRAOP_THREADS": "2"}, "1")],
+    [
+        ({}, "2"),
+        ({"xla": True}, "1"),
+        ({"batch_tokens": 1023}, "1"),
+        ({"TF_NUM_INTRAOP_THREADS": "2"}, "1"),
+        ({"TF_NUM_INTEROP_THREADS": "1"}, "1"),
+        ({"chosen": 3}, "1"),
+    ],
 )
 @pytest.mark.slow
 def test_cores_share_a_batch(told, parts) -> None:
     """In a process of its own: threads are chosen before TensorFlow begins, and never again."""
     said = {"steps": 1, "batch_tokens": 1024, "learning_rate": 0.1} | {
-        key: value for key, value in told.items() if key.islower()
+        key: value for key, value in told.items() if key.islower() and key != "chosen"
     }
+    chosen = f"tf.config.threading.set_inter_op_parallelism_threads({told.get('chosen', 0)})"
     code = f"""
 import os
 os.sched_getaffinity = lambda process: range(2)
 from zoo.config.training import Train
 from zoo.training.step_tensorflow import share_cores, tf
+{chosen}
 first = share_cores(Train(**{said}))
 threads = tf.config.threading.get_intra_op_parallelism_threads()
 tf.zeros(1)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import get_args
 
 from zoo import registry
 from zoo.config import Recipe
+from zoo.config.data import TSV, CoNLLU, OneFile, Text
 from zoo.config.tasks import STREAMS
 from zoo.data.labels import documents
 from zoo.data.words import split_words
@@ -115,6 +118,33 @@ def load_dataset(recipe: Recipe) -> Dataset:
     if recipe.task in ANSWERS:
         _check_labels(dataset, recipe.task)
     return dataset
+
+
+FORMS = {"translation": TSV, "classification": TSV, "tagging": CoNLLU, "language_modeling": Text}
+"""What a file is taken for where a model's own data came from no file: source and target, or text and label, with a
+tab between; sentences with their tags; text."""
+
+
+def load_file(recipe: Recipe, path: Path) -> Split:
+    """Rows of another file, in the form of the recipe's own or as FORMS says, to score a model on."""
+    path, data = path.absolute(), recipe.data
+    if isinstance(data, OneFile):
+        section = data.model_copy(update={"train": path, "val": path, "test": None})
+    elif (form := FORMS.get(recipe.task)) is None:
+        raise UserError(f"{path}: a {recipe.task} model is scored on files where its own data is of files")
+    else:
+        columns = ("source", "target") if recipe.task == "translation" else ("text", "label")
+        columns = {"columns": {name: number for number, name in enumerate(columns)}} if form is TSV else {}
+        name = get_args(form.model_fields["name"].annotation)[0]
+        section = form.model_validate({"name": name, "train": path, "val": path, **columns})
+    dataset: Dataset = registry.resolve("dataset", section.name)(section)
+    if not len(dataset.val):
+        raise UserError(f"{path}: no row in it is not blank")
+    if recipe.task == "tagging":
+        _check_tags_of_words(replace(dataset, train=Split([], [])))
+    if recipe.task == "language_modeling":
+        return Split(documents(dataset.val), dataset.val.targets)
+    return dataset.val
 
 
 def _count_documents(dataset: Dataset) -> None:

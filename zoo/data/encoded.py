@@ -19,7 +19,7 @@ from zoo import files
 from zoo.cache import cache_dir
 from zoo.config import Recipe
 from zoo.config.tasks import STREAMS
-from zoo.data.datasets import Split, answers
+from zoo.data.datasets import ANSWERS, Split, answers
 from zoo.data.reading import read_words
 from zoo.data.tokenizers import BOS, EOS, UNK, Tokenizer
 from zoo.data.words import WORD_BYTES, split_words
@@ -124,8 +124,19 @@ def _examples(split: Split, tokenizer: Tokenizer, task: str, labels: Sequence[st
     if labels is None:
         return Encoded(sources, _rows(tokenizer.encode_batch(split.targets)))
     number = {label: i for i, label in enumerate(labels)}
+    check_known(split, task, labels)
     targets = [[number[label] for label in answers(task, target)] for target in split.targets]
     return Encoded(sources, _rows(targets), characters)
+
+
+def check_known(split: Split, task: str, labels: Sequence[str]) -> None:
+    """Raises where a split answers with what the model cannot say."""
+    what = ANSWERS[task]
+    strange = sorted({label for target in split.targets for label in answers(task, target)} - set(labels))
+    if strange:
+        more = f" and {len(strange) - 5:,} more" if len(strange) > 5 else ""
+        shown = f"{', '.join(map(repr, strange[:5]))}{more}"
+        raise UserError(f"{what} {shown}: the model knows {', '.join(map(repr, labels))}")
 
 
 def _drawn(
@@ -140,7 +151,7 @@ def _drawn(
         if side == "targets" and labels is not None:
             sides[side] += [usual.targets[i] for i in range(len(usual))]
             continue
-        ids = tokenizer.draw_batch(texts, sampling, seed * 2 * WAYS[1] + number)
+        ids = tokenizer.draw_batch(texts, sampling, (seed * 2 * WAYS[1] + number) % 2**32)
         sides[side] += [row or [UNK] for row in ids] if side == "sources" else ids
     return Encoded(*(_rows(rows) for rows in sides.values()))
 

@@ -52,7 +52,10 @@ def _check(name: str, folder: Path) -> Check:
     rows = load_dataset(task.recipe).splits().get(expect.split)
     if rows is None:
         return Check(name, problem=f"its data has no split '{expect.split}'")
-    measured = float(task.score(rows)[0][expect.metric])
+    figures, _ = task.score(rows)
+    if expect.metric not in figures:
+        return Check(name, problem=f"expect.metric: `zoo eval` of {task.called} does not say {expect.metric}")
+    measured = float(figures[expect.metric])
     worse = expect.value - measured if HIGHER_IS_BETTER[expect.metric] else measured - expect.value
     # Not `worse > tolerance`: what is no number does not pass.
     problem = "" if worse <= expect.tolerance else f"{expect.metric} is worse by {worse:.4g}"

@@ -34,6 +34,8 @@ PARTS = (
     "card.md",
 )
 """The files that a saved model may have."""
+PAGE = "card.md"
+"""The one of them that no program reads and that people write into."""
 NEEDED = ("recipe.yaml", WEIGHTS, "tokenizer/tokenizer.model")
 NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 HEADER = "# Trained models: `zoo ls saved`. Written by `zoo publish`; each folder holds a card.md.\n"
@@ -123,12 +125,12 @@ def files_of(folder: Path) -> dict[str, File]:
 
 
 def check_files(folder: Path, entry: Entry, remedy: str) -> None:
-    """Raises where a file is missing or not the one that the index means."""
+    """Raises where a file that is read is missing or not the one that the index means."""
     there = files_of(folder)
     problems = [
         f"{folder / part}: {'damaged (its sha256 differs from the index)' if part in there else 'missing'}"
         for part, file in entry.files.items()
-        if there.get(part) != file
+        if there.get(part) != file and part != PAGE
     ]
     if problems:
         raise UserError(*problems, remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,10 @@ def publish(
     name = wishes.name or recipe.name.rsplit("/", 1)[-1]
     folder = root / name
     if not NAME.fullmatch(name):
-        raise UserError(f"--name {name}: a name has a-z, 0-9 and single . _ - between")
+        given = (
+            f"--name {name}" if wishes.name else f"{name}: is the name of the recipe; give another by --name"
+        )
+        raise UserError(f"{given}: a saved model's name has a-z, 0-9 and single . _ - between")
     if folder.exists() and not wishes.replace:
         raise UserError(f"{folder}: is published already; give --replace, or another --name")
     read_index_of(root)  # if it is damaged, that is said now
@@ -72,6 +75,7 @@ def publish(
     summary, licence = _said(origin, dataset, wishes)
     training, others = origin.training(), [Origin.of(path) for path in wishes.seeds]
     for other in others:
+        other.training()  # if it is not finished, that is said now
         if not origin.differs_in_seed(other):
             raise UserError(f"--seed-run {other.path}: differs from {source} in more, or less, than its seed")
     files.make_folder(root)
@@ -160,8 +164,9 @@ def _write_weights(origin: Origin, folder: Path, validation: Split, progress: Ca
     path = folder / WEIGHTS
     shutil.copyfile(origin.weights, path)
     task = load(folder)
-    metric = _metric(origin.recipe)
-    exact = task.score(validation)[0][metric]
+    figures, _ = task.score(validation)
+    metric = _metric(origin.recipe, figures)
+    exact = figures[metric]
     for form, fraction in FORMS.items():
         if not shrink(origin.weights, path, fraction):
             break
@@ -174,18 +179,17 @@ def _write_weights(origin: Origin, folder: Path, validation: Split, progress: Ca
     return "float32"
 
 
-def _metric(recipe: Recipe) -> str:
-    """The figure that is published."""
-    if recipe.expect is not None:
-        return recipe.expect.metric
-    return recipe.train.metric or METRICS[recipe.task][0]
+def _metric(recipe: Recipe, figures: Container[str]) -> str:
+    """The figure that is published: that which the recipe goes by, where answers give it."""
+    wanted = (recipe.expect and recipe.expect.metric, recipe.train.metric, *METRICS[recipe.task])
+    return next(name for name in wanted if name in figures)
 
 
 def _score(task, name: str, split: str, rows: Split) -> Score:
     """All figures of a split."""
     carried = task.carries_state
     found, _ = task.score(rows, carry_state=True) if carried else task.score(rows)
-    metric = _metric(task.recipe)
+    metric = _metric(task.recipe, found)
     return Score(
         split=split,
         rows=found.get("tokens", len(rows)),

@@ -28,13 +28,14 @@ from zoo.training.kept import RECORD
 from zoo.training.run_folder import RunFolder
 
 
-def average(run: RunFolder, steps: Sequence[int], to: Path) -> dict[str, Any]:
+def average(run: RunFolder, steps: Sequence[int], to: Path, best: bool = False) -> dict[str, Any]:
     """Writes a folder that is taken wherever a saved model is, and in it RECORD; returns what that says.
 
     Args:
         run: with the weights of these validations.
         steps: which of them, as `choose` gives them.
         to: the folder; an earlier average there is replaced.
+        best: whether these were chosen as the best, not as the last.
     """
     paths = [run.kept(step) for step in steps]
     task = load(run.path, checkpoint=paths[0])
@@ -45,6 +46,7 @@ def average(run: RunFolder, steps: Sequence[int], to: Path) -> dict[str, Any]:
         "run": str(run.path.resolve()),
         "recipe": task.recipe.name,
         "steps": list(steps),
+        "best": best,
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
         "ema": task.recipe.train.ema,
         "metric": task.recipe.train.metric or METRICS[task.recipe.task][0],

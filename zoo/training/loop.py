@@ -137,7 +137,9 @@ class Trainer:
             if 0 < progress.step != progress.validated and self._due(config.validate_every):
                 self._validate()  # a signal came before it
                 self._save()
-            while progress.step < config.steps and not self._out_of_patience():
+            if not self._is_done():
+                self.folder.outcome.unlink(missing_ok=True)  # what it came to is not known any more
+            while not self._is_done():
                 self._train(*batches_of(progress.step))
                 if self._due(config.log_every):
                     self._log_training()
@@ -207,7 +209,7 @@ class Trainer:
                 loss = sum(t for t, _ in total) / max(sum(n for _, n in total), 1.0)
                 figures, shown = self.task.validate(self.val, loss, self.config.samples)
             figures = {"loss": loss, **figures}
-            better = self.progress.note(self.metric, figures[self.metric])
+            better = self.progress.note(self.metric, figures[self.metric], loss)
             if better:
                 save_weights(self.folder.best, self.task.model)
             save_weights(self.folder.last, self.task.model)
@@ -222,6 +224,9 @@ class Trainer:
         if self.warnings.of_validation(figures, self.val.targets, step, self.config.steps):
             files.write_json(self.folder.env, self.env)
         self.reporter.restart_clock()
+
+    def _is_done(self) -> bool:
+        return self.progress.step >= self.config.steps or self._out_of_patience()
 
     def _out_of_patience(self) -> bool:
         return bool(self.config.patience) and self.progress.worse_in_a_row >= self.config.patience
@@ -376,7 +381,7 @@ class Trainer:
             "data_report": dataset.report.counts,
             "warnings": self.warnings.texts,
         }
-        if before is None or self.progress.step < self.config.steps:  # asked again when done, nothing is made
+        if before is None or not self._is_done():  # asked again when it is, nothing is made
             files.write_json(self.folder.env, self.env)
         self.say(f"model  {self.recipe.model.name}, {self.task.model.count_params():,} parameters")
 
@@ -384,16 +389,17 @@ class Trainer:
         progress, stopped = self.progress, self._out_of_patience()
         figures, example = self.folder.last_figures(), self.task.example(self.val)
         outcome = Outcome(self.folder.path, progress, self.metric, figures, stopped, example)
-        files.write_json(
-            self.folder.outcome,
-            {
-                "steps": progress.step,
-                "seconds": round(progress.seconds, 1),
-                "tokens": progress.tokens,
-                "best": {"metric": self.metric, "value": progress.best, "step": progress.best_step},
-                "stopped_early": stopped,
-                "skipped": progress.skipped,
-                "compilations": self.step.compilations,
-            },
-        )
+        if not self.folder.outcome.is_file():  # asked again when it is done, it is what it was
+            files.write_json(
+                self.folder.outcome,
+                {
+                    "steps": progress.step,
+                    "seconds": round(progress.seconds, 1),
+                    "tokens": progress.tokens,
+                    "best": {"metric": self.metric, "value": progress.best, "step": progress.best_step},
+                    "stopped_early": stopped,
+                    "skipped": progress.skipped,
+                    "compilations": self.step.compilations,
+                },
+            )
         return outcome

@@ -17,6 +17,8 @@ class Progress:
     seconds: float = 0.0
     tokens: int = 0
     best: float | None = None
+    best_loss: float | None = None
+    """What decides between validations that are equally good: BLEU is 0 for long where data is little."""
     best_step: int = 0
     worse_in_a_row: int = 0
     validated: int = 0
@@ -34,12 +36,14 @@ class Progress:
         self.loss_sum, self.loss_count = 0.0, 0
         return mean
 
-    def note(self, metric: str, value: float) -> bool:
+    def note(self, metric: str, value: float, loss: float) -> bool:
         """Counts a validation of this step; returns whether it is the best so far, which no number never is."""
         finite = abs(value) < float("inf")  # False of nan too
         better = finite and (self.best is None or is_better(metric, value, self.best))
+        if finite and value == self.best and self.best_loss is not None:
+            better = loss < self.best_loss
         if better:
-            self.best, self.best_step, self.worse_in_a_row = value, self.step, 0
+            self.best, self.best_loss, self.best_step, self.worse_in_a_row = value, loss, self.step, 0
         else:
             self.worse_in_a_row += 1
         self.validated = self.step

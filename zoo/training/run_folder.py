@@ -33,6 +33,7 @@ MAY_CHANGE = (
     "train.keep",
     "train.skip_nonfinite",
     "expect",
+    "data.test",
     "decode",
     "export",
 )

@@ -225,8 +225,14 @@ def _tensors(batch, shares: int = 1):
 Step = TensorFlowStep
 
 
+MOST_PARTS = 4
+"""Each is traced, and has its gradients in memory."""
 PART = 512
 """Tokens of a batch (`train.batch_tokens`) that are worth a core of their own."""
+
+
+_ours: tuple[int, int] | None = None
+"""The threads of an operation and beside each other that share_cores chose."""
 
 
 def share_cores(config: Train, whole: bool = False) -> int:
@@ -236,8 +242,10 @@ def share_cores(config: Train, whole: bool = False) -> int:
     take less time (benchmarks/RESULTS.md). 1 where something else has the say: a GPU, XLA, other processes or devices,
     threads that the user or the program chose, or a model that wants the batch `whole`, for its statistics.
     """
+    global _ours
     threads, cpu = tf.config.threading, tf.config.list_physical_devices("CPU")[0]
-    parts = min(cores(), config.batch_tokens // PART)
+    chosen = threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
+    parts = min(cores(), config.batch_tokens // PART, MOST_PARTS)
     if (
         parts < 2
         or whole
@@ -245,12 +253,15 @@ def share_cores(config: Train, whole: bool = False) -> int:
         or tf.config.list_physical_devices("GPU")
         or find_cluster().size > 1
         or len(tf.config.get_logical_device_configuration(cpu) or ()) > 1
-        or "TF_NUM_INTRAOP_THREADS" in os.environ
+        or not {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}.isdisjoint(os.environ)
+        or chosen not in ((0, 0), _ours)
     ):
         return 1
+    wanted = cores() // parts, cores()
     try:
-        threads.set_intra_op_parallelism_threads(cores() // parts)
-        threads.set_inter_op_parallelism_threads(cores())
+        threads.set_intra_op_parallelism_threads(wanted[0])
+        threads.set_inter_op_parallelism_threads(wanted[1])
+        _ours = wanted
     except RuntimeError:  # TensorFlow has its threads already
         return 1
     return parts
