@@ -34,4 +34,5 @@ def command(recipes: tuple[str, ...]) -> None:
 
 
 def _is_override(text: str) -> bool:
-    return "=" in text and not text.endswith((".yaml", ".yml"))
+    # A full-width equals sign stands for one, and what reads overrides says so.
+    return ("=" in text or "＝" in text) and not text.endswith((".yaml", ".yml"))

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from zoo import hub, user_code
+from zoo import full_width, hub, user_code
 from zoo.config import Recipe, rules
 from zoo.config.data import Files, Named
 from zoo.config.explain import explain
@@ -252,6 +252,11 @@ def _override_tree(overrides: Sequence[str], problems: list[Problem]) -> Node:
     for override in overrides:
         place = Place(_override_place(override))
         key, equals, text = override.partition("=")
+        # Without an equals sign, one that is full-width is what is missing, whatever else stands there.
+        foreign = full_width.first(key if equals else override.partition("＝")[1])
+        if foreign:
+            problems.append(Problem(place, "", foreign))
+            continue
         parts = key.strip().split(".")
         if not equals or not all(parts):
             problems.append(Problem(place, "", "expected key=value, such as train.steps=200"))

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zoo import full_width
 from zoo.config.own import recipe_class
 from zoo.config.recipe import Recipe
 from zoo.registry import did_you_mean, unknown
@@ -90,9 +91,11 @@ def _remedy(found: Any, wanted: str) -> str:
             "number" in wanted
             and (digits := found.replace("_", "").replace(",", "").replace(" ", "")).isdecimal()
         ):
-            return f": write {digits}"
+            return f": write {int(digits)}"  # in ASCII, too
         if "one of" in wanted and (hint := did_you_mean(found, wanted.split("one of ", 1)[1].split(", "))):
             return hint
+        if sign := full_width.first(found):
+            return f": {sign}"
     if isinstance(found, float) and found.is_integer() and "whole number" in wanted and abs(found) < 1e15:
         return f": write {int(found)}"
     return ""
