@@ -269,7 +269,7 @@ def test_yaml_1_2_scalars() -> None:
 
 
 def test_full_width_signs_in_texts_are_what_they_are() -> None:
-    text = "a: 说：好，“x”　y\nb: ['：', “a”，“b”]\n'c：': |\n  　　注：他说，name：x\nd: {e: 你：好，是, f: 1} # g：h\n"
+    text = "a: 说：好，“x”　y\nb: ['：', “a”，“b”]\n'c：': |\n  　　注：他说，name：x\nd: {e: 你：好，是, f: 1} # g：h"
     assert parse_yaml(text) == {
         "a": "说：好，“x”　y",
         "b": ["：", "“a”，“b”"],
