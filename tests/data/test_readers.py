@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from click.testing import CliRunner
 from data_files import (
     DOCUMENTS,
     GOOD,
@@ -21,7 +22,9 @@ from data_files import (
     load,
     put,
     refused,
+    write_recipe,
 )
+from zoo.cli import main
 
 from zoo.data.readers import reverse
 
@@ -439,3 +442,17 @@ def test_a_document_that_stands_twice_is_counted(tmp_path):
     put(tmp_path, t__txt="the same\n" * 9, v__txt="the same\n" * 9)
     dataset = load(tmp_path, "language_modeling", **DOCUMENTS)
     assert dataset.report.counts["documents that are in train too"] == {"val": 1}
+
+
+def test_validate_names_files_that_are_not_here(tmp_path, monkeypatch):
+    """The recipe is valid nonetheless: it may be meant for a machine that has them."""
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, t__en="x\n", v__en="x\n", w__de="x\n")
+    write_recipe(tmp_path, **PARALLEL)
+    result = CliRunner().invoke(main, ["validate", "recipe.yaml", "data.val.target=nowhere/v.de"])
+    assert (result.exit_code, result.stdout) == (0, "recipe.yaml  is valid\n")
+    assert result.stderr.splitlines() == [
+        "recipe.yaml:7:13  data.train.target: warning: no file t.de; in its folder: did you mean 'w.de'?",
+        "override 'data.val.target=nowhere/v.de'  data.val.target: warning: no file nowhere/v.de; "
+        "its folder nowhere does not exist either (data.dir: where relative paths start)",
+    ]
