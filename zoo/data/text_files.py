@@ -196,7 +196,7 @@ class Reading:
             wrong = [(before.count("\n") + 1, error.start, content)]
         rows = [(line, f"byte 0x{content[at]:02x} at offset {at} is not {encoding}") for line, at, _ in wrong]
         # Lines that are UTF-8 are so by chance now and then, in a file that is something else.
-        mixed = encoding == "utf-8" and read > len(wrong) / 10
+        mixed = codecs.lookup(encoding).name.startswith("utf-8") and read > len(wrong) / 10
         if found and found != encoding and not mixed:
             line, what = rows[0]
             said = f"{shown(path)}:{line}: {what}; the file is {found}, as it seems"
