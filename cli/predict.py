@@ -175,7 +175,10 @@ def read_lines(file: Path) -> list[str]:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{file}:{line}: not UTF-8; convert it with `iconv -t utf-8`") from error
+        from zoo.encodings import convert
+
+        command = convert(content, "utf-8", None if str(file) == "-" else file)
+        raise UserError(f"{file}:{line}: not UTF-8; convert it with `{command}`") from error
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()

@@ -146,15 +146,18 @@ def _lines(files: Sequence[str], encoding: str) -> list[str]:
     from zoo.data.text_files import Reading
 
     try:
-        reading = Reading(encoding)
+        reading = Reading({"train": encoding})
         texts = [line for file in files for line in reading.lines("train", Path(file)) or [] if line.strip()]
-        problems = reading.problems
+        problems = reading.all_problems()
     except UserError as error:
         texts, problems = [], error.problems
     if problems:
         # The reader speaks of the keys of a recipe; here they are arguments.
         said = (
-            problem.replace("data.train: ", "").replace("data.encoding", "--encoding") for problem in problems
+            problem.replace("data.train: ", "")
+            .replace("set data.encoding: ", "set --encoding ")
+            .replace("data.encoding", "--encoding")
+            for problem in problems
         )
         raise UserError(*said)
     return texts

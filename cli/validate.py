@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 from zoo.cli import options, output
 
@@ -26,12 +28,25 @@ def command(recipes: tuple[str, ...]) -> None:
         except UserError as error:
             problems += error.problems
             continue
-        for warning in loaded.warnings:
+        for warning in (*loaded.warnings, *_missing(loaded)):
             output.echo(warning, err=True)
         output.echo(f"{name}  is valid")
     if problems:
         raise UserError(*dict.fromkeys(problems))
 
 
+def _missing(loaded) -> Iterator[str]:
+    """Of each data file that is not here: no mistake of the recipe, which may be meant for another machine."""
+    from zoo.config.data import Files
+
+    data = loaded.recipe.data
+    for key, path in data.files() if isinstance(data, Files) else ():
+        if not path.exists():
+            from zoo.data.text_files import missing
+
+            yield loaded.warning(key, missing(path))
+
+
 def _is_override(text: str) -> bool:
-    return "=" in text and not text.endswith((".yaml", ".yml"))
+    # A full-width equals sign stands for one, and what reads overrides says so.
+    return ("=" in text or "＝" in text) and not text.endswith((".yaml", ".yml"))

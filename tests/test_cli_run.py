@@ -262,7 +262,7 @@ def test_each_model_has_its_command(run, writer, home) -> None:
     ("arguments", "says"),
     [
         (("--file", "nowhere.txt"), "nowhere.txt: cannot be read (No such file or directory)"),
-        (("--file", "latin1"), "latin1:2: not UTF-8; convert it"),
+        (("--file", "latin1"), "latin1:2: not UTF-8; convert it with `iconv -f cp1252 -t utf-8 latin1`"),
         (("--file", "latin1", "3 mars"), "give texts or --file, not both"),
         (("3 mars", "--beams", "2", "--n-best", "3"), "--n-best 3 is more than --beams 2; raise --beams"),
     ],

@@ -16,6 +16,8 @@ FLOORS = {
         "zoo",
         "zoo.errors",
         "zoo.text",
+        "zoo.encodings",
+        "zoo.full_width",
         "zoo.files",
         "zoo.registry",
         "zoo.config",

@@ -55,6 +55,11 @@ OVERRIDES = [
         "not valid YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'; "
         "close the bracket or quote",
     ),
+    ("train.steps＝5", "'＝' is a full-width equals sign; write '='"),
+    ("train。steps=5", "'。' is an ideographic full stop; write '.'"),
+    ("decode={beams: 2，n_best: 2}", "'，' is a full-width comma; write ', '"),
+    ("decode={beams：2}", "'：' is a full-width colon; write ': '"),
+    ("train.steps=５", "train.steps: expected a whole number of at least 1, got the text '５': write 5"),
 ]
 
 
@@ -72,6 +77,15 @@ FILES = [
     ("name: é\n".encode("latin-1"), "1:7  byte 0xe9 is not UTF-8: save the file as UTF-8"),
     (BASE.encode("utf-16"), "1:1  byte 0xff is not UTF-8: save the file as UTF-8"),
     (b"train:\n\tsteps: 10\n", "2:1  not valid YAML: a tab cannot indent; use spaces"),
+    (
+        "name：x\ntask：y\n".encode(),
+        "1:5  '：' is a full-width colon; write ': '\nbroken.yaml:2:5  '：' is a full-width colon; write ': '",
+    ),
+    (
+        "".join(f"key{i}：x\n" for i in range(9)).encode(),
+        "\nbroken.yaml:".join(f"{line}:5  '：' is a full-width colon; write ': '" for line in range(1, 6))
+        + "\nbroken.yaml:6:5  4 more such signs from here on",
+    ),
     (b"name: a\x07b\n", "1:8  character U+0007 is not allowed in YAML: remove it"),
     (
         BASE.replace("steps: 10", "steps: " + "9" * 5000).encode(),
@@ -251,6 +265,16 @@ def test_yaml_1_2_scalars() -> None:
         "j": True,
         "k": "1",
         "l": "中文 🙂",
+    }
+
+
+def test_full_width_signs_in_texts_are_what_they_are() -> None:
+    text = "a: 说：好，“x”　y\nb: ['：', “a”，“b”]\n'c：': |\n  　　注：他说，name：x\nd: {e: 你：好，是, f: 1} # g：h"
+    assert parse_yaml(text) == {
+        "a": "说：好，“x”　y",
+        "b": ["：", "“a”，“b”"],
+        "c：": "　　注：他说，name：x\n",
+        "d": {"e": "你：好，是", "f": 1},
     }
 
 

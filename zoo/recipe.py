@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from zoo import hub, user_code
+from zoo import full_width, hub, user_code
 from zoo.config import Recipe, rules
 from zoo.config.data import Files, Named
 from zoo.config.explain import explain
@@ -36,6 +36,12 @@ class LoadedRecipe:
     overrides: tuple[str, ...]
     warnings: list[str]
     """Lines to print: what is allowed but probably not meant."""
+    tree: Node
+    """Everything that was said, with its place."""
+
+    def warning(self, key: str, says: str) -> str:
+        """A line to print about a key."""
+        return str(Problem(_place(self.tree, tuple(key.split("."))), key, f"warning: {says}"))
 
 
 def load_recipe(
@@ -61,12 +67,11 @@ def load_recipe(
         recipe = _check(tree, problems) if len(problems) == before else None
     if problems or tree is None or recipe is None:
         raise UserError(*_sorted_lines(problems, [*chain.files, *map(_override_place, overrides)]))
-    warnings = [
-        str(Problem(_place(tree, tuple(key.split("."))), key, f"warning: {says}"))
-        for key, says in rules.warnings(recipe)
-    ]
+    warned = rules.warnings(recipe)
     recipe = _with_phrases(_with_data_dir(recipe, tree), tree).model_copy(update={"imports": imports})
-    return LoadedRecipe(recipe, path, chain.text, tuple(overrides), warnings)
+    loaded = LoadedRecipe(recipe, path, chain.text, tuple(overrides), [], tree)
+    loaded.warnings.extend(loaded.warning(key, says) for key, says in warned)
+    return loaded
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -252,6 +257,11 @@ def _override_tree(overrides: Sequence[str], problems: list[Problem]) -> Node:
     for override in overrides:
         place = Place(_override_place(override))
         key, equals, text = override.partition("=")
+        # Without an equals sign, one that is full-width is what is missing, whatever else stands there.
+        foreign = full_width.first(key if equals else override.partition("＝")[1])
+        if foreign:
+            problems.append(Problem(place, "", foreign))
+            continue
         parts = key.strip().split(".")
         if not equals or not all(parts):
             problems.append(Problem(place, "", "expected key=value, such as train.steps=200"))

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from zoo import full_width
 from zoo.errors import UserError
 
 _FLOAT = re.compile(
@@ -25,6 +26,7 @@ _BOOL = re.compile(r"true$|True$|TRUE$|false$|False$|FALSE$")
 _NULL = re.compile(r"~$|null$|Null$|NULL$|$")
 
 
+_MOST_SIGNS = 5  # full-width signs that are named one by one
 _DEEPEST = 30  # levels of nesting; a recipe has three
 
 
@@ -139,9 +141,7 @@ def read_document(text: str, filename: str, inline: bool = False) -> tuple[Node 
         loader = StrictLoader(text)
     except yaml.reader.ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character)
-        position = min(error.position, len(text))
-        line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
-        place = Place(filename) if inline else Place(filename, line, column)
+        place = reader.place_of(text, min(error.position, len(text)))
         return None, [Problem(place, "", f"character U+{code:04X} is not allowed in YAML: remove it")]
     depth = 0
     try:
@@ -157,11 +157,18 @@ def read_document(text: str, filename: str, inline: bool = False) -> tuple[Node 
         root = loader.get_single_node()
         if root is None:
             return Node(None, reader.place(None)), reader.problems
-        return reader.node(root, ()), reader.problems
+        tree = reader.node(root, ())
+        if not inline and isinstance(tree.value, str):  # no line of it has a key
+            reader.foreign += full_width.around_keys(text)
+        if reader.foreign:
+            return None, reader.name_foreign(text)
+        return tree, reader.problems
     except yaml.MarkedYAMLError as error:
-        reader.problems.append(
-            Problem(reader.place(error.problem_mark or error.context_mark), "", _syntax(error, text))
-        )
+        mark = error.problem_mark or error.context_mark
+        reader.foreign = _foreign(text, mark.line if mark else 0)
+        if reader.foreign:
+            return None, reader.name_foreign(text)
+        reader.problems.append(Problem(reader.place(mark), "", _syntax(error, text)))
     except RecursionError:
         reader.problems.append(
             Problem(reader.place(None), "", "is nested too deeply to be read: write it flat")
@@ -177,6 +184,28 @@ def parse_yaml(text: str, filename: str = "<text>") -> Any:
     if problems or node is None:
         raise UserError(*map(str, sorted(problems, key=lambda p: p.place)))
     return node.plain()
+
+
+def _foreign(text: str, line: int) -> list[int]:
+    """Where full-width signs make YAML fail in a line (from 0): with its own there it goes further."""
+    around = full_width.around_keys(text)
+    for places in (around, around + full_width.quotes(text, line)):
+        if places and _fails_at(full_width.mended(text, places)) > line:
+            return places
+    return []
+
+
+def _fails_at(text: str) -> float:
+    """The line (from 0) in which YAML fails, infinity where it does not."""
+    try:
+        for _ in yaml.parse(text, StrictLoader):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        return mark.line if mark else 0
+    except RecursionError:
+        return 0
+    return math.inf
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -207,6 +236,26 @@ class _Reader:
         self.filename = filename
         self.inline = inline
         self.problems: list[Problem] = []
+        self.foreign: list[int] = []
+        """Where full-width signs stand in keys and around them."""
+
+    def place_of(self, text: str, position: int) -> Place:
+        if self.inline:
+            return Place(self.filename)
+        line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+        return Place(self.filename, line, column)
+
+    def name_foreign(self, text: str) -> list[Problem]:
+        """All problems, with the first of the full-width signs in keys and around them, and the number of others."""
+        around = () if self.inline else full_width.around_keys(text)
+        places = sorted({*self.foreign, *around})
+        shown = [at for at in places if text[at] in full_width.SIGNS and text[at] != text[at - 1 : at]]
+        for at in shown[:_MOST_SIGNS]:
+            self.problems.append(Problem(self.place_of(text, at), "", full_width.named(text[at])))
+        if more := shown[_MOST_SIGNS:]:
+            message = f"{len(more):,} more such sign{'s' * (len(more) > 1)} from here on"
+            self.problems.append(Problem(self.place_of(text, more[0]), "", message))
+        return self.problems
 
     def place(self, mark: yaml.Mark | None) -> Place:
         if self.inline:
@@ -250,6 +299,8 @@ class _Reader:
             if key_node.tag != "tag:yaml.org,2002:str":
                 self.report(mark, path, f"the key {key or 'null'!r} is no text: put it in quotes")
                 continue
+            if key_node.style is None:
+                self.foreign += [mark.index + at for at, sign in enumerate(key) if sign in full_width.SIGNS]
             here = (*path, key)
             if key in result:
                 first = result[key].start

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
+from zoo.cli import main
+
+from zoo.data.datasets import Dataset, load_dataset
+from zoo.recipe import load_recipe
 
 TRANSLATE = {"source": 0, "target": 1}
 CLASSIFY = {"text": 0, "label": 1}
@@ -45,6 +50,19 @@ def put(folder: Path, **files: str | bytes) -> None:
     for name, content in files.items():
         path = folder / name.replace("__", ".")
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def load(folder: Path, task: str = "translation", **data) -> Dataset:
+    return load_dataset(load_recipe(write_recipe(folder, task, **data)).recipe)
+
+
+def refused(folder: Path, task: str = "translation", **data) -> list[str]:
+    """The lines `zoo data` prints on stderr; it must end with 2 and no traceback."""
+    result = CliRunner().invoke(main, ["data", str(write_recipe(folder, task, **data))])
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    return result.stderr.splitlines()
 
 
 GOOD = "a\tb\nc\td\n"

@@ -10,6 +10,7 @@ from zoo.data.encoded import encode_split
 from zoo.data.pipeline import make_batches
 from zoo.data.vocabulary import make_tokenizer
 from zoo.data.warnings import data_warnings
+from zoo.errors import UserError
 from zoo.recipe import load_recipe
 
 WORDS = [f"word{i}" for i in range(100)]
@@ -61,6 +62,66 @@ def test_some_unknown_words_are_ordinary_where_training_has_them_too(tmp_path) -
     put(tmp_path, t__tsv=rows(train), v__tsv=rows([("a b c d e f g h", "good"), ("a b c d e f g a", "bad")]))
     few = "tokenizer={name: word, vocabulary_size: 60}"
     assert warnings_of(tmp_path, few, task="classification", **LABELS) == []
+
+
+def test_words_of_a_text_without_blanks(tmp_path) -> None:
+    """What is wrong is not the size of the vocabulary, so that no other size is advised."""
+    train = [("学生读书写字"[i % 5 :] + "好" * (i % 7) + str(i), "ab"[i % 2]) for i in range(40)]
+    put(tmp_path, t__tsv=rows(train), v__tsv=rows([("老师看书", "a"), ("学生写字", "b")]))
+    for size in ("", ", vocabulary_size: 30"):
+        (said,) = warnings_of(tmp_path, f"tokenizer={{name: word{size}}}", task="classification", **LABELS)
+        assert said.startswith("100.0% of the source tokens of val are unknown to the tokenizer")
+        assert said.endswith(
+            ": 100% of the training texts are one word, for the tokenizer splits at blanks alone: "
+            "set tokenizer.name: character, or sentencepiece"
+        )
+    assert warnings_of(tmp_path, "tokenizer.name=byte", task="classification", **LABELS) == []
+
+
+# --- labels ---
+
+HEADER = "is that a header? set data.header: true, which is for all files"
+REVIEWS = [(f"文 {i}", ("好评", "差评")[i % 2]) for i in range(30)]
+
+
+def labelled(tmp_path, *overrides: str) -> list[str]:
+    return warnings_of(tmp_path, "tokenizer.name=byte", *overrides, task="classification", **LABELS)
+
+
+def test_a_first_row_that_names_the_columns(tmp_path) -> None:
+    put(tmp_path, t__tsv=rows([("文本", "标签"), *REVIEWS]), v__tsv=rows([("句", "好评")]))
+    assert labelled(tmp_path) == [f"label '标签' stands in row 1 of train alone: {HEADER}"]
+    put(tmp_path, v__tsv=rows([("文本", "标签"), ("句", "好评")]))
+    assert labelled(tmp_path, "data.header=true") == []
+    put(tmp_path, t__tsv=rows([REVIEWS[0], ("文本", "标签"), *REVIEWS[1:]]), v__tsv=rows([("句", "好评")]))
+    (said,) = labelled(tmp_path)
+    assert said.startswith("1 label has one row alone in train: '标签'; ")
+
+
+def test_a_header_of_val_alone(tmp_path) -> None:
+    put(tmp_path, t__tsv=rows(REVIEWS), v__tsv=rows([("文本", "标签"), ("句", "好评"), ("字", "好评")]))
+    with pytest.raises(UserError) as caught:
+        labelled(tmp_path)
+    assert str(caught.value) == f"data.val: label '标签' (1 rows) is not in train; {HEADER}"
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, None), (1, "1 label has"), (7, "7 labels have")])
+def test_labels_of_one_row(tmp_path, count, said) -> None:
+    put(
+        tmp_path,
+        t__tsv=rows([*REVIEWS, *((f"x {i}", f"q{i}") for i in range(count))]),
+        v__tsv=rows([("y", "好评")]),
+    )
+    found = labelled(tmp_path)
+    assert len(found) == bool(said)
+    if said:
+        assert found[0].startswith(f"{said} one row alone in train: 'q0'")
+        assert ("'q4' ...;" in found[0]) == (count == 7)
+
+
+def test_a_handful_of_rows_is_no_reason_to_warn(tmp_path) -> None:
+    put(tmp_path, t__tsv="good\tpos\nbad\tneg\n", v__tsv="well\tpos\n")
+    assert labelled(tmp_path) == []
 
 
 def test_unknown_characters_of_the_target(tmp_path) -> None:

@@ -298,7 +298,9 @@ def test_phrase_files_that_are_none(tmp_path, subwords) -> None:
     with pytest.raises(UserError, match=r"has no phrase of two tokens or more"):
         masking.phrases_of(recipe("phrase", phrases=str(tmp_path / "empty.txt")).masking, TEXTS, subwords)
     (tmp_path / "latin.txt").write_bytes("é è\n".encode("latin-1"))
-    with pytest.raises(UserError, match="is not UTF-8"):
+    with pytest.raises(
+        UserError, match=r"is not UTF-8; convert it with `iconv -f cp1252 -t utf-8 .*latin\.txt`"
+    ):
         masking.phrases_of(recipe("phrase", phrases=str(tmp_path / "latin.txt")).masking, TEXTS, subwords)
 
 

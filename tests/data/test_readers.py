@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -20,28 +19,14 @@ from data_files import (
     TAGGED,
     TRANSLATE,
     WORDS,
+    load,
     put,
+    refused,
     write_recipe,
 )
 from zoo.cli import main
 
-from zoo.data.datasets import Dataset, load_dataset
 from zoo.data.readers import reverse
-from zoo.recipe import load_recipe
-
-
-def load(folder: Path, task: str = "translation", **data) -> Dataset:
-    return load_dataset(load_recipe(write_recipe(folder, task, **data)).recipe)
-
-
-def refused(folder: Path, task: str = "translation", **data) -> list[str]:
-    """The lines `zoo data` prints on stderr; it must end with 2 and no traceback."""
-    result = CliRunner().invoke(main, ["data", str(write_recipe(folder, task, **data))])
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert "Traceback" not in result.output
-    return result.stderr.splitlines()
-
 
 # name: (task, data section, files, what the only line says: all of these parts)
 BROKEN = {
@@ -62,30 +47,6 @@ BROKEN = {
         PAIRS | {"train": "."},
         {"v__tsv": GOOD},
         ["data.train", "is a folder"],
-    ),
-    "wrong encoding": (
-        "translation",
-        LINES,
-        {"t__txt": "eins\nzwölf\n".encode("latin-1"), "v__txt": "x\n"},
-        ["t.txt:2: byte 0xf6 at offset 7 is not utf-8", "data.encoding", "cp1252"],
-    ),
-    "Chinese encoding": (
-        "translation",
-        LINES,
-        {"t__txt": "我们今天去北京。\n".encode("gb18030"), "v__txt": "x\n"},
-        ["t.txt:1: byte", "perhaps 'gb18030'"],
-    ),
-    "UTF-16": (
-        "translation",
-        LINES,
-        {"t__txt": "eins\nzwei\n".encode("utf-16"), "v__txt": "x\n"},
-        ["t.txt:1: byte", "set data.encoding to 'utf-16'"],
-    ),
-    "not UTF-16": (
-        "translation",
-        LINES | {"encoding": "utf-16-le"},
-        {"t__txt": "a\nb\n".encode("utf-16-le") + b"\x00\xd8", "v__txt": "x\n".encode("utf-16-le")},
-        ["t.txt:3: byte 0x00 at offset 8 is not utf-16-le", "data.encoding"],
     ),
     "gzip cut off": (
         "translation",
@@ -115,7 +76,10 @@ BROKEN = {
         "translation",
         PAIRS,
         {"t__tsv": "a\tb\nc d\n", "v__tsv": GOOD},
-        ["t.tsv:2: 1 columns, where line 1 has 2"],
+        [
+            "t.tsv:2: 1 column, where line 1 has 2",
+            "mend it, or leave such rows out with data.bad_rows: skip",
+        ],
     ),
     "no such column number": (
         "translation",
@@ -288,7 +252,55 @@ def test_the_first_five_and_the_number_of_broken_rows(tmp_path):
     put(tmp_path, t__tsv="a\tb\n" + "x\n" * 9, v__tsv=GOOD)
     lines = refused(tmp_path, **PAIRS)
     assert [line.split(": ")[0].rsplit(":", 1)[1] for line in lines[:5]] == ["2", "3", "4", "5", "6"]
-    assert lines[5].endswith("4 more such lines (9 in all)")
+    assert lines[5].endswith(
+        "4 more such lines (9 in all); mend them, or leave such rows out with data.bad_rows: skip"
+    )
+
+
+BAD_ROWS = [
+    (
+        "translation",
+        PAIRS,
+        {"t__tsv": "a\tb\n" + "x\n" * 7 + "c\td\n", "v__tsv": GOOD},
+        7,
+        "line 2: 1 column, where",
+    ),
+    (
+        "classification",
+        OBJECTS,
+        {
+            "t__jsonl": '{"text": "a", "label": "x"}\nno\n{"text": "b", "label": "y"}\n',
+            "v__jsonl": '{"text": "a", "label": "x"}\n',
+        },
+        1,
+        "line 2: not JSON",
+    ),
+    (
+        "classification",
+        LABELED,
+        {"t__txt": "__label__a x\nbad film\n__label__b y\n", "v__txt": "__label__a x\n"},
+        1,
+        "line 2: 'bad' is no label",
+    ),
+    (
+        "translation",
+        WORDS,
+        {"t__conllu": TAGGED + "x1\tGo\tgo\tVERB\n\n" + TAGGED, "v__conllu": TAGGED},
+        1,
+        "line 5: not CoNLL-U",
+    ),
+]
+
+
+@pytest.mark.parametrize(("task", "data", "files", "bad", "said"), BAD_ROWS)
+def test_bad_rows_are_left_out_where_the_recipe_says_so(tmp_path, task, data, files, bad, said):
+    put(tmp_path, **files)
+    dataset = load(tmp_path, task, bad_rows="skip", **data)
+    assert len(dataset.train) == 2
+    assert dataset.report.counts["rows left out: bad (data.bad_rows)"] == {"train": bad}
+    warning = dataset.report.warnings[0]
+    assert f"{bad} bad row" in warning and "(data.bad_rows: skip): " in warning and said in warning
+    assert warning.endswith("; 2 more") == (bad == 7)
 
 
 def test_mistakes_of_all_files_together(tmp_path):
@@ -296,15 +308,6 @@ def test_mistakes_of_all_files_together(tmp_path):
     lines = refused(tmp_path, **PARALLEL)
     assert len(lines) == 2
     assert "t.de:1: byte 0xff at offset 0" in lines[0] and "data.val" in lines[1]
-
-
-def test_all_wrong_bytes_are_named(tmp_path):
-    put(tmp_path, t__txt="ä\nb\nü\n".encode("latin-1"), v__txt="x\n")
-    lines = refused(tmp_path, **LINES)
-    assert ["t.txt:1: byte 0xe4 at offset 0" in lines[0], "t.txt:3: byte 0xfc at offset 4" in lines[1]] == [
-        True,
-        True,
-    ]
 
 
 def test_only_a_newline_ends_a_line(tmp_path):
@@ -337,12 +340,6 @@ def test_what_is_odd_is_counted(tmp_path):
         "rows whose text is in train too": {"val": 1},
     }
     assert "rows whose text is in train too: val 1" in dataset.report.lines()
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "big5"])
-def test_encodings(tmp_path, encoding):
-    put(tmp_path, t__txt="你好\n再見\n".encode(encoding), v__txt="好\n".encode(encoding))
-    assert load(tmp_path, encoding=encoding, **LINES).train.sources == ["你好", "再見"]
 
 
 def test_parallel_gzip_and_three_splits(tmp_path):
@@ -445,3 +442,17 @@ def test_a_document_that_stands_twice_is_counted(tmp_path):
     put(tmp_path, t__txt="the same\n" * 9, v__txt="the same\n" * 9)
     dataset = load(tmp_path, "language_modeling", **DOCUMENTS)
     assert dataset.report.counts["documents that are in train too"] == {"val": 1}
+
+
+def test_validate_names_files_that_are_not_here(tmp_path, monkeypatch):
+    """The recipe is valid nonetheless: it may be meant for a machine that has them."""
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, t__en="x\n", v__en="x\n", w__de="x\n")
+    write_recipe(tmp_path, **PARALLEL)
+    result = CliRunner().invoke(main, ["validate", "recipe.yaml", "data.val.target=nowhere/v.de"])
+    assert (result.exit_code, result.stdout) == (0, "recipe.yaml  is valid\n")
+    assert result.stderr.splitlines() == [
+        "recipe.yaml:7:13  data.train.target: warning: no file t.de; in its folder: did you mean 'w.de'?",
+        "override 'data.val.target=nowhere/v.de'  data.val.target: warning: no file nowhere/v.de; "
+        "its folder nowhere does not exist either (data.dir: where relative paths start)",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -195,19 +196,22 @@ def test_a_vocabulary_size_that_does_not_fit(model_type):
         return train_tokenizer(section, CORPUS)
 
     with pytest.raises(
-        UserError, match=r"tokenizer\.vocabulary_size: 99999 is too large .* possible is \d+"
+        UserError,
+        match=r"tokenizer\.vocabulary_size: 99999 is too large .* possible is \d+, the smallest \d+$",
     ) as large:
         train(99999)
-    largest = int(str(large.value).split()[-1])
+    largest, smallest = (
+        int(number) for number in re.findall(r" is (\d+), the smallest (\d+)", str(large.value))[0]
+    )
     assert train(largest).vocabulary_size == largest
     with pytest.raises(UserError, match=r"possible is"):
         train(largest + 1)
     with pytest.raises(
-        UserError, match=r"tokenizer\.vocabulary_size: 100 is too small, .* are \d+; raise"
+        UserError, match=r"tokenizer\.vocabulary_size: 100 is too small, .* are \d+; raise it"
     ) as small:
         train(100)
-    smallest = int(str(small.value).split(" are ")[1].split(";")[0])
-    assert train(smallest + 1).vocabulary_size == smallest + 1
+    assert f"alone are {smallest}; raise it (the largest possible is {largest})" in str(small.value)
+    assert train(smallest).vocabulary_size == smallest
 
 
 @pytest.mark.parametrize("texts", [[], [""], [" "], ["", "  "]])

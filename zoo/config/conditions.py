@@ -40,14 +40,21 @@ def same_file(one: str, other: str) -> Callable[[Recipe], bool]:
     return broken
 
 
-def unknown_encoding(r: Recipe) -> bool:
-    if not isinstance(r.data, d.Files):
-        return False
-    try:
-        "".encode(r.data.encoding)
-        return False
-    except (LookupError, ValueError):
-        return True
+def unknown_encoding(split: str | None = None) -> Callable[[Recipe], bool]:
+    """Of all files, or of those of a split."""
+
+    def broken(r: Recipe) -> bool:
+        said = r.data.encoding if isinstance(r.data, d.Files) else None
+        name = getattr(said, split, None) if split else said
+        if not isinstance(name, str):
+            return False
+        try:
+            "".encode(name)
+            return False
+        except (LookupError, ValueError):
+            return True
+
+    return broken
 
 
 def distinct_numbers(r: Recipe) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -139,17 +140,48 @@ class English(Named):
     """Folder that holds the folders of the parts (default: $ZOO_DATA, else the cache)."""
 
 
+class Encodings(Section):
+    """Of each split its own."""
+
+    train: str = "utf-8"
+    """Of the training files."""
+    val: str = "utf-8"
+    """Of the validation files."""
+    test: str = "utf-8"
+    """Of the test files."""
+
+
 class Files(DataSection):
     """Keys of every data set read from one's own files."""
 
-    encoding: str = "utf-8"
-    """Encoding of the files; gzip is recognised by the ending .gz."""
+    encoding: str | Encodings = "utf-8"
+    """Encoding of the files, or of each split its own: {train: gb18030, val: utf-8}. gzip is recognised by the ending
+    .gz."""
+    bad_rows: Literal["error", "skip"] = "error"
+    """What becomes of rows that cannot be used (too few columns, no JSON, no label): they stop everything, or are left
+    out, counted and shown."""
     dir: FilePath | None = None
     """Folder that relative paths start from (default: the folder of the recipe)."""
 
     def path(self, path: Path) -> Path:
         """Where a file of the section is."""
         return (self.dir or Path()) / path.expanduser()
+
+    @property
+    def encodings(self) -> dict[str, str]:
+        """Split -> encoding of its files."""
+        said = self.encoding
+        return dict.fromkeys(Encodings.model_fields, said) if isinstance(said, str) else said.model_dump()
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Where each file is that the section names, and the key that names it."""
+        for split in Encodings.model_fields:
+            said = getattr(self, split)
+            if isinstance(said, Sides):
+                yield f"data.{split}.source", self.path(said.source)
+                yield f"data.{split}.target", self.path(said.target)
+            else:
+                yield from ((f"data.{split}", self.path(path)) for path in files_of(said))
 
 
 class Sides(Section):

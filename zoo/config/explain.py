@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zoo import full_width
 from zoo.config.own import recipe_class
 from zoo.config.recipe import Recipe
 from zoo.registry import did_you_mean, unknown
@@ -26,13 +27,18 @@ def explain(error: ValidationError, data: dict[str, Any]) -> list[tuple[Path, st
     """(path of keys, message) for each mistake; mistakes of one value in several union members become one."""
     schema = _schema(recipe_class())
     said: dict[Path, str] = {}
+    whole: set[Path] = set()
     for item in error.errors(include_url=False):
-        path = _path(item["loc"], data)
+        path = _path(item["loc"], data, item["type"] == "missing")
         if item["type"].startswith("union_tag"):
             path = (*path, "name")
         if path not in said:
             said[path] = _message(item, path, data, schema)
-    return list(said.items())
+        if isinstance(item["input"], dict | list):
+            whole.add(path)
+    # Of a mapping that one member of a union takes but for a part, that part is what is wrong, not that it is none.
+    inner = {path[:length] for path in said for length in range(len(path))}
+    return [(path, message) for path, message in said.items() if path not in whole & inner]
 
 
 @cache
@@ -40,20 +46,21 @@ def _schema(recipe: type[Recipe]) -> dict[str, Any]:
     return recipe.model_json_schema()
 
 
-def _path(loc: tuple[str | int, ...], data: Any) -> Path:
+def _path(loc: tuple[str | int, ...], data: Any, missing: bool) -> Path:
     """The location without the names of union members that pydantic puts in between."""
     path: list[str | int] = []
     parts = list(loc)
     if len(parts) > 1 and parts[0] in UNIONS:
         del parts[1]
-    for part in parts:
-        if isinstance(data, dict) and isinstance(part, str):
+    for number, part in enumerate(parts, 1):
+        absent = missing and number == len(parts)
+        if isinstance(data, dict) and isinstance(part, str) and (part in data or absent):
             path.append(part)
             data = data.get(part)
         elif isinstance(data, list) and isinstance(part, int):
             path.append(part)
             data = data[part] if part < len(data) else None
-        # else: a scalar has no parts; this names the member of a union that did not fit
+        # else: this is no part of the data but names the member of a union that did not fit
     return tuple(path)
 
 
@@ -90,9 +97,11 @@ def _remedy(found: Any, wanted: str) -> str:
             "number" in wanted
             and (digits := found.replace("_", "").replace(",", "").replace(" ", "")).isdecimal()
         ):
-            return f": write {digits}"
+            return f": write {int(digits)}"  # in ASCII, too
         if "one of" in wanted and (hint := did_you_mean(found, wanted.split("one of ", 1)[1].split(", "))):
             return hint
+        if sign := full_width.first(found):
+            return f": {sign}"
     if isinstance(found, float) and found.is_integer() and "whole number" in wanted and abs(found) < 1e15:
         return f": write {int(found)}"
     return ""

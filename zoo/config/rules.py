@@ -140,10 +140,16 @@ ERRORS = [
         "train, val and test together ask for more examples than there are numbers up to {r.data.max_value} "
         "in these languages: raise data.max_value or ask for fewer",
     ),
-    Rule(
-        "data.encoding",
-        unknown_encoding,
-        "unknown encoding '{r.data.encoding}': use utf-8, gb18030, latin-1 or another that Python knows",
+    *(
+        Rule(
+            key,
+            unknown_encoding(split),
+            f"unknown encoding '{{r.{key}}}': use utf-8, gb18030, latin-1 or another that Python knows",
+        )
+        for key, split in {
+            "data.encoding": None,
+            **{f"data.encoding.{s}": s for s in d.Encodings.model_fields},
+        }.items()
     ),
     Rule("data.val", same_file("train", "val"), "is the training file: give a file of other examples"),
     Rule("data.test", same_file("train", "test"), "is the training file: give a file of other examples"),

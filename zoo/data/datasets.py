@@ -94,6 +94,10 @@ class Dataset:
 ANSWERS = {"classification": "label", "tagging": "tag"}
 """Tasks that answer with one of a few names, and what such a name is called."""
 
+HEADER = "is that a header? set data.header: true, which is for all files"
+FEW_ROWS = 20
+"""Rows of a training split that is no trial: there a label of one row is worth a word."""
+
 
 def answers(task: str, target: str) -> list[str]:
     """The names in a row's target: of a classifier one, of a tagger one for each word."""
@@ -116,7 +120,8 @@ def load_dataset(recipe: Recipe) -> Dataset:
     if recipe.task == "tagging":
         _check_tags_of_words(dataset)
     if recipe.task in ANSWERS:
-        _check_labels(dataset, recipe.task)
+        headless = getattr(recipe.data, "header", None) is False
+        _check_labels(dataset, recipe.task, headless)
     return dataset
 
 
@@ -190,8 +195,12 @@ def _check_tags_of_words(dataset: Dataset) -> None:
         raise UserError(*problems[:5], *more)
 
 
-def _check_labels(dataset: Dataset, task: str) -> None:
-    """A label that training never shows cannot be learnt; one label alone is no question."""
+def _check_labels(dataset: Dataset, task: str, headless: bool) -> None:
+    """A label that training never shows cannot be learnt; one label alone is no question.
+
+    Args:
+        headless: whether the data is a table whose first line is read as a row like others.
+    """
     what, role = ANSWERS[task], {"classification": "classifier", "tagging": "tagger"}[task]
     unit = "rows" if task == "classification" else "words"
     counts = {
@@ -204,11 +213,18 @@ def _check_labels(dataset: Dataset, task: str) -> None:
             f"data.train: only one {what}, '{next(iter(known))}'; a {role} needs two or more "
             f"(is the {what} column the right one?)"
         )
+    # The label of a first row that no other row has may be the name of its column.
+    heads = {
+        name: split.targets[0]
+        for name, split in dataset.splits().items()
+        if headless and counts[name][split.targets[0]] == 1 < counts[name].most_common(1)[0][1]
+    }
     problems = []
     for name, found in counts.items():
         strange = Counter({label: count for label, count in found.items() if label not in known})
         problems += [
-            f"data.{name}: {what} '{label}' ({count} {unit}) is not in train; add such {unit} there or drop these"
+            f"data.{name}: {what} '{label}' ({count} {unit}) is not in train; "
+            + (HEADER if label == heads.get(name) else f"add such {unit} there or drop these")
             for label, count in strange.most_common(5)
         ]
         if len(strange) > 5:
@@ -216,7 +232,21 @@ def _check_labels(dataset: Dataset, task: str) -> None:
     if problems:
         raise UserError(*problems)
     total = known.total()
+    if head := heads.get("train"):
+        dataset.report.warnings.append(f"{what} '{head}' stands in row 1 of train alone: {HEADER}")
     if len(known) > max(20, total // 4 if task == "classification" else total // 100):
         dataset.report.warnings.append(
             f"{len(known):,} {what}s in {total:,} {unit}: is the {what} column the right one?"
+        )
+    elif task == "classification":
+        _warn_of_rare(dataset, [label for label, count in known.items() if count == 1 and label != head])
+
+
+def _warn_of_rare(dataset: Dataset, labels: list[str]) -> None:
+    """One row teaches little, and no split can have both it and another."""
+    if labels and len(dataset.train) >= FEW_ROWS:
+        named = ", ".join(f"'{label}'" for label in labels[:5]) + (" ..." if len(labels) > 5 else "")
+        count = "1 label has" if len(labels) == 1 else f"{len(labels):,} labels have"
+        dataset.report.warnings.append(
+            f"{count} one row alone in train: {named}; a model cannot learn them: add rows, merge labels or drop them"
         )

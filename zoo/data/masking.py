@@ -22,6 +22,7 @@ from zoo.data import units
 from zoo.data.objectives import IGNORE, Batch
 from zoo.data.tokenizers import MASK, UNK, Tokenizer
 from zoo.data.units import SPECIAL
+from zoo.encodings import convert
 from zoo.errors import UserError
 
 LONGEST_SPAN = 10
@@ -133,11 +134,15 @@ def phrases_of(config: MaskingSection, texts: Sequence[str], tokenizer: Tokenize
     if config.phrases is None:
         return units.learn_phrases(texts, tokenizer)
     try:
-        lines = config.phrases.read_text(encoding="utf-8-sig").splitlines()
+        content = config.phrases.read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"masking.phrases: {config.phrases} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise UserError(f"masking.phrases: {config.phrases} is not UTF-8; convert it with iconv") from None
+        command = convert(content, "utf-8", config.phrases)
+        raise UserError(
+            f"masking.phrases: {config.phrases} is not UTF-8; convert it with `{command}`"
+        ) from None
     found = units.read_phrases(lines, tokenizer)
     if not found:
         raise UserError(

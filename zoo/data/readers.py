@@ -26,7 +26,7 @@ Files = Parallel | TSV | CSV | JSONL | Labeled | CoNLLU | Text
 
 def load(config: Files) -> Dataset:
     """Reads the files of the recipe's `data` section."""
-    reading = Reading(config.encoding)
+    reading = Reading(config.encodings, config.bad_rows)
     read = READERS[config.name]
     splits = {}
     for split in ("train", "val", "test"):
@@ -95,7 +95,7 @@ def jsonl_rows(reading: Reading, split: str, path: Path, columns: Sequence[int |
             rows.append(_json_fields(line, columns))
         except (ValueError, RecursionError) as error:
             wrong.append((number, str(error) or "nested too deeply"))
-    reading.broken(path, wrong)
+    reading.bad_rows(split, path, wrong)
     return rows
 
 
@@ -114,7 +114,7 @@ def labeled_rows(reading: Reading, split: str, path: Path, separator: str, prefi
             wrong.append((number, f"'{label[:40]}' is no label with prefix '{prefix}' (data.prefix)"))
         else:
             rows.append((text, label.removeprefix(prefix)))
-    reading.broken(path, wrong)
+    reading.bad_rows(split, path, wrong)
     return rows
 
 
@@ -147,7 +147,7 @@ def conllu_rows(reading: Reading, split: str, path: Path, source: str, target: s
         spaced = sum(text != (token[source] or "_") for text, token in zip(sides[0], words, strict=True))
         reading.report.add(split, "words with a space inside, made a no-break space", spaced)
         rows.append((" ".join(sides[0]), " ".join(sides[1])))
-    reading.broken(path, wrong)
+    reading.bad_rows(split, path, wrong)
     for column, count in bare.items():
         if rows and count == len(rows):
             reading.problems.append(
@@ -250,12 +250,13 @@ def _columns(
     picked, wrong = [], []
     for number, fields in filled[1:] if header else filled:
         if len(fields) <= max(places):
-            wrong.append((number, f"{len(fields)} columns, where line {filled[0][0]} has {width}"))
+            columns = f"{len(fields)} column{'s' * (len(fields) > 1)}"
+            wrong.append((number, f"{columns}, where line {filled[0][0]} has {width}"))
             continue
         if len(fields) > width:
             reading.report.add(split, "rows with more columns than the first line")
         picked.append((fields[places[0]], fields[places[1]]))
-    reading.broken(path, wrong)
+    reading.bad_rows(split, path, wrong)
     return picked
 
 

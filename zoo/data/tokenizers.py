@@ -35,7 +35,7 @@ from zoo.errors import UserError
 from zoo.text import valid
 
 if TYPE_CHECKING:  # pydantic is not needed to read text: an exported model runs without it
-    from zoo.config.tokenizer import Byte, Character, SentencePiece, Word
+    from zoo.config.tokenizer import Byte, Character, SentencePiece, Trained, Word
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MASK = -1
@@ -56,6 +56,8 @@ WITHOUT_PREFIX = b"\x1a\x02\x18\x00"
 # SentencePiece silently leaves out lines above max_sentence_length and lines with these two characters, and
 # needs hours for one long word that repeats itself: training lines are cut, the two characters become spaces.
 LONGEST_LINE = 1000
+SMALL_TEXT = 100_000
+"""Characters of a text whose largest vocabulary is looked for, by making it; of longer ones it is far away."""
 RESERVED = str.maketrans({"\0": " ", "\u2585": " "})
 
 
@@ -235,24 +237,30 @@ def train_tokenizer(config: SentencePiece | Character | Byte | Word, texts: Iter
             "character_coverage": 1.0,
         }
 
-    written = io.BytesIO()
+    texts = texts if isinstance(texts, Sequence) else list(texts)
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_training_lines(texts),
-            model_writer=written,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            max_sentence_length=2**30,
-            num_threads=1,  # how threads share the lines decides the rounding of counts, and so the pieces
-            minloglevel=3,
-            **options,
-        )
+        model = _trained(texts, options)
     except RuntimeError as error:
-        raise _explained(str(error), getattr(config, "vocabulary_size", None), config.name) from None
-    model = written.getvalue()
+        raise _explained(str(error), config, texts, options) from None
     return Tokenizer(_with_exact_scores(model) if options.get("model_type") == "unigram" else model, kept)
+
+
+def _trained(texts: Sequence[str], options: dict) -> bytes:
+    """The model that SentencePiece makes of texts; a RuntimeError says why there is none."""
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=_training_lines(texts),
+        model_writer=written,
+        pad_id=PAD,
+        unk_id=UNK,
+        bos_id=BOS,
+        eos_id=EOS,
+        max_sentence_length=2**30,
+        num_threads=1,  # how threads share the lines decides the rounding of counts, and so the pieces
+        minloglevel=3,
+        **options,
+    )
+    return written.getvalue()
 
 
 def _training_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -278,21 +286,40 @@ def _breaks_first(line: str) -> str:
     return breaks + (body or " ") if breaks else line
 
 
-def _explained(message: str, size: int | None, kind: str) -> UserError:
+_LARGEST = re.compile(r"Please set it to a value <= (\d+)")
+_SMALLEST = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
+
+
+def _explained(message: str, config: Trained, texts: Sequence[str], options: dict) -> UserError:
     """SentencePiece's assertion in the user's terms."""
-    if found := re.search(r"Please set it to a value <= (\d+)", message):
+    kind, size = config.name, getattr(config, "vocabulary_size", None)
+    if found := _LARGEST.search(message):
+        smallest = _bound(_SMALLEST, texts, options, 8)
         return UserError(
             f"tokenizer.vocabulary_size: {size} is too large for the training text, "
-            f"the largest possible is {found[1]}"
+            f"the largest possible is {found[1]}" + (f", the smallest {smallest}" if smallest else "")
         )
-    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+    if found := _SMALLEST.search(message):
+        small = sum(map(len, texts)) <= SMALL_TEXT
+        largest = _bound(_LARGEST, texts, options, 10 * SMALL_TEXT) if small else None
         return UserError(
             f"tokenizer.vocabulary_size: {size} is too small, the special pieces, bytes and characters of "
-            f"the training text alone are {found[1]}; raise it, or lower tokenizer.character_coverage"
+            f"the training text alone are {found[1]}; raise it"
+            + (f" (the largest possible is {largest})" if largest else "")
+            + ", or lower tokenizer.character_coverage"
         )
     if "sentences_.empty()" in message or "all_chars_count" in message:
         return UserError(f"tokenizer: the training split has no text to train a {kind} tokenizer on")
     return UserError(f"tokenizer: training failed: {message}")
+
+
+def _bound(says: re.Pattern, texts: Sequence[str], options: dict, size: int) -> str | None:
+    """What SentencePiece says of a size that is surely beyond the other end."""
+    try:
+        _trained(texts, options | {"vocab_size": size})
+    except RuntimeError as error:
+        return found[1] if (found := says.search(str(error))) else None
+    return None
 
 
 def _surface(piece: str) -> str:

@@ -18,6 +18,8 @@ from zoo.data.words import split_words
 
 UNKNOWN, UNKNOWN_WORDS = 0.01, 0.15
 """Share of <unk> from which on we warn; of whole words some are always unknown."""
+ONE_WORD = 0.8
+"""Share of texts that are one word each, from which on a tokenizer of words is what is wrong."""
 SAME, SHARED, TOO_LONG = 0.05, 0.05, 0.05
 """Share of rows with equal sides; of rows that another split has too; of rows that are left out."""
 LINE_BYTES = 30
@@ -75,12 +77,25 @@ def _unknown(
         said = f"{val:.1%} of the {side} tokens of val are unknown to the tokenizer"
         examples = _examples(dataset.val if val else dataset.train, side, tokenizer)
         such = f", such as {examples}" if examples else ""
+        alone = _one_word(dataset.train, side) if whole and not tagging else 0.0
+        if alone >= ONE_WORD:
+            yield (
+                f"{said}{such}: {alone:.0%} of the training texts are one word, for the tokenizer splits at blanks "
+                "alone: set tokenizer.name: character, or sentencepiece"
+            )
+            continue
         if not train:
             remedy = "lower tokenizer.vocabulary_size, so that rare words are <unk> there too"
             said += f", but none of train, so that the model never learns what <unk> means{such}: {remedy}"
         else:
             said += f" ({train:.1%} of train){such}: raise tokenizer.vocabulary_size"
         yield said + ("" if tagging else ", or use sentencepiece with byte_fallback")
+
+
+def _one_word(split: Split, side: str) -> float:
+    """The share of texts without a blank inside, as Chinese is written."""
+    texts = (split.sources if side == "source" else split.targets)[:LOOKED_AT]
+    return sum(len(text.split(maxsplit=1)) == 1 for text in texts) / len(texts)
 
 
 def _examples(split: Split, side: str, tokenizer: Tokenizer) -> str:
