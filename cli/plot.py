@@ -54,12 +54,22 @@ def command(
         if metrics or log or axis != "step":
             raise UserError("--by-length: is a picture of its own, without --metric, --log and --x")
         found = [_by_length(folder, by_length) for folder in folders]
-        draw_by_length(list(zip(curves.short_names(folders), found, strict=True)), out, by_length)
-        output.echo(str(out))
-        return
-    logged = curves.read_runs(folders)
-    draw(logged, curves.choose_metrics(logged, metrics), out, axis, log)
+        boxes = draw_by_length(list(zip(curves.short_names(folders), found, strict=True)), out, by_length)
+    else:
+        logged = curves.read_runs(folders)
+        boxes = draw(logged, curves.choose_metrics(logged, metrics), out, axis, log)
     output.echo(str(out))
+    if boxes:
+        output.echo(_without_font(boxes), err=True)
+
+
+def _without_font(letters: str) -> str:
+    """What is said of letters that stand in a picture as boxes."""
+    shown = letters if len(letters) <= 12 else f"{letters[:12]}… ({len(letters)} letters)"
+    return (
+        f"warning: no installed font has {shown}: the picture shows boxes there; install one that does and draw again, "
+        "for Chinese, Japanese and Korean for example the package fonts-noto-cjk"
+    )
 
 
 def _by_length(folder: Path, split: str) -> dict:

@@ -172,7 +172,7 @@ def test_a_run_before_its_first_validation(drawn, tmp_path) -> None:
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_picture_is_a_file(tmp_path, ending) -> None:
     magic = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending]
-    out, err = zoo("plot", write_run(tmp_path / "跑"), "--out", tmp_path / "new" / f"picture.{ending}")
+    out, err = zoo("plot", write_run(tmp_path / "läuft"), "--out", tmp_path / "new" / f"picture.{ending}")
     assert out == f"{tmp_path}/new/picture.{ending}\n" and err == ""
     picture = Path(out.strip()).read_bytes()
     assert picture.startswith(magic)
@@ -180,11 +180,22 @@ def test_the_picture_is_a_file(tmp_path, ending) -> None:
         assert int.from_bytes(picture[16:20], "big") == 1200, "pixels wide"
 
 
-def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, monkeypatch) -> None:
-    import matplotlib
+@pytest.fixture
+def fonts(monkeypatch):
+    """matplotlib's list of fonts, of which DejaVu Sans alone is there; and the files that are found anew."""
+    from matplotlib import font_manager
+
+    there = [x for x in font_manager.fontManager.ttflist if x.name == "DejaVu Sans"]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", there)
+    found = []
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
+    return font_manager.fontManager, found
+
+
+def write_font(path: Path) -> Path:
+    """A font of one letter, 跑."""
     from fontTools.fontBuilder import FontBuilder
     from fontTools.ttLib.tables._g_l_y_f import Glyph
-    from matplotlib import font_manager
 
     font = FontBuilder(1000)
     font.setupGlyphOrder([".notdef", "run"])
@@ -195,13 +206,36 @@ def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, m
     font.setupNameTable({"familyName": "Zoo Test", "styleName": "Regular"})
     font.setupOS2()
     font.setupPost()
-    font.save(tmp_path / "test.ttf")
-    there = [x for x in font_manager.fontManager.ttflist if x.name == "DejaVu Sans"]
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", there)
-    assert visualize._fonts(matplotlib, "run 跑") == ["DejaVu Sans"]
-    font_manager.fontManager.addfont(tmp_path / "test.ttf")
-    assert visualize._fonts(matplotlib, "run") == ["DejaVu Sans"]
-    assert visualize._fonts(matplotlib, "run 跑") == ["DejaVu Sans", "Zoo Test"]
+    font.save(path)
+    return path
+
+
+def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, fonts) -> None:
+    manager, _ = fonts
+    assert visualize._fonts("run 跑步跑") == (["DejaVu Sans"], "跑步")
+    manager.addfont(write_font(tmp_path / "test.ttf"))
+    assert visualize._fonts("run") == (["DejaVu Sans"], "")
+    assert visualize._fonts("run 跑步跑") == (["DejaVu Sans", "Zoo Test"], "步")
+
+
+def test_a_font_that_was_installed_since_is_found(tmp_path, fonts) -> None:
+    """matplotlib keeps its list of fonts in a file, and would not look again."""
+    _, found = fonts
+    (tmp_path / "broken.ttf").write_text("no font")
+    found += [str(tmp_path / "broken.ttf"), str(write_font(tmp_path / "test.ttf"))]
+    assert visualize._fonts("run 跑") == (["DejaVu Sans", "Zoo Test"], "")
+
+
+def test_letters_that_no_font_has_are_told_once(tmp_path, fonts) -> None:
+    runs = write_run(tmp_path / "跑" / "步"), write_run(tmp_path / "跑" / "跑")
+    out, err = zoo("plot", *runs, "--out", tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG") and out.endswith("picture.png\n")
+    assert err.startswith("warning: no installed font has 步跑: the picture shows boxes there; install one")
+    assert "fonts-noto-cjk" in err and err.count("\n") == 1
+    write_evaluation(runs[0], [1.0, 2.0, 3.0])
+    assert "font has 步:" in zoo("plot", runs[0], "--by-length", "test")[1]
+    many = write_run(tmp_path / "一二三四五六七八九十百千万")
+    assert "has 一二三四五六七八九十百千… (13 letters):" in zoo("plot", many)[1]
 
 
 # --- mistakes ---
@@ -254,9 +288,9 @@ except SystemExit as end:
     assert not end.code
 assert not {"tensorflow", "keras", "jax"} & set(sys.modules)
 """
-    command = [sys.executable, "-c", program, "plot", str(write_run(tmp_path / "跑")), "--x", "minutes"]
+    command = [sys.executable, "-c", program, "plot", str(write_run(tmp_path / "läuft")), "--x", "minutes"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/跑/curves.png\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/läuft/curves.png\n", "")
 
 
 @pytest.mark.parametrize("count", [1, 2])

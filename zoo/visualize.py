@@ -7,12 +7,13 @@ validation a line with points, the best one ringed. The colours are Okabe and It
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import math
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,8 +52,8 @@ STYLE = {
 
 def draw(
     runs: Sequence[Curves], metrics: Sequence[str], out: Path, axis: str = "step", log: bool = False
-) -> None:
-    """Writes a picture of several runs.
+) -> str:
+    """Writes a picture of several runs; returns the letters in it that no font has.
 
     Args:
         runs: what they logged; their names are the legend.
@@ -61,16 +62,11 @@ def draw(
         axis: what they run along: step, tokens or minutes.
         log: whether the loss stands on a logarithmic axis.
     """
-    matplotlib = _matplotlib()
     runs = [replace(run, name=one_line(run.name)) for run in runs]
     panels = [metric for metric in metrics if metric != "loss"]
     rates = any(len({*run.curve("learning_rate")[1]}) > 2 for run in runs)
     heights = [LOSS, *[FIGURE] * len(panels), *[RATE] * rates]
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that no font here has is a box, and no reason to talk
-        matplotlib.rcdefaults()
-        texts = "".join(run.name for run in runs)
-        matplotlib.rcParams.update({**STYLE, "font.family": _fonts(matplotlib, texts)})
+    with _style("".join(run.name for run in runs)) as boxes:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(WIDTH, sum(heights) + 1.0), layout="constrained")
@@ -84,24 +80,22 @@ def draw(
         figure.align_ylabels(axes)
         _legend(figure, runs)
         _write(figure, out)
+    return boxes
 
 
-def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> None:
-    """Writes a picture of BLEU by the length of the source, and below it how many texts are so long.
+def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> str:
+    """Writes a picture of BLEU by the length of the source, and below it how many texts are so long; returns the
+    letters in it that no font has.
 
     Args:
         runs: name of each, and `by_length` of its figures (`score_by_length` of zoo/metrics.py).
         out: a file that ends in one of FORMATS.
         split: on which they were measured.
     """
-    matplotlib = _matplotlib()
     names = [one_line(name) for name, _ in runs]
     lengths = list(dict.fromkeys(length for _, found in runs for length in found))
     lengths.sort(key=lambda length: int(re.match(r"\d+", length)[0]))
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**STYLE, "font.family": _fonts(matplotlib, "".join(names))})
+    with _style("".join(names)) as boxes:
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D
 
@@ -124,6 +118,7 @@ def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> N
         ]
         figure.legend(handles=lines, loc="outside upper left", ncols=1, fontsize=10)
         _write(figure, out)
+    return boxes
 
 
 def _losses(place, runs: Sequence[Curves], axis: str, log: bool, mark: bool) -> None:
@@ -265,7 +260,20 @@ def _write(figure, out: Path) -> None:
         ) from error
 
 
-def _matplotlib():
+@contextlib.contextmanager
+def _style(texts: str) -> Iterator[str]:
+    """The look of all pictures; gives the letters of the texts that no font has."""
+    matplotlib = find_matplotlib()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a letter that no font has is a box: whoever draws says so, once
+        matplotlib.rcdefaults()
+        families, boxes = _fonts(texts)
+        matplotlib.rcParams.update({**STYLE, "font.family": families})
+        yield boxes
+
+
+def find_matplotlib():
+    """The package; a UserError where it is not installed."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its font cache
     try:
         import matplotlib
@@ -274,23 +282,37 @@ def _matplotlib():
     return matplotlib
 
 
-def _fonts(matplotlib, text: str) -> list[str]:
-    """DejaVu Sans, and of the installed fonts those that have the letters it lacks, such as Chinese ones."""
+def _fonts(text: str) -> tuple[list[str], str]:
+    """DejaVu Sans, and of the installed fonts those that have the letters it lacks, such as Chinese ones; and the
+    letters that none has."""
     from matplotlib import font_manager
 
-    def letters(path: str) -> Iterable[int]:
-        try:
-            return font_manager.get_font(path).get_charmap()
-        except (OSError, RuntimeError):
-            return ()
-
+    manager = font_manager.fontManager
     families, missing = ["DejaVu Sans"], {ord(letter) for letter in text if not letter.isspace()}
-    missing -= set(letters(font_manager.findfont("DejaVu Sans")))
-    fonts = [font for font in font_manager.fontManager.ttflist if missing and "Last Resort" not in font.name]
-    for font in sorted(
-        fonts, key=lambda font: (font.style != "normal", abs(int(font.weight) - 400), font.name)
-    ):
-        if missing and font.name not in families and (found := missing.intersection(letters(font.fname))):
-            families.append(font.name)
-            missing -= found
-    return families
+    missing -= _letters(font_manager.findfont("DejaVu Sans"))
+
+    def look(fonts) -> None:
+        usual = lambda font: (font.style != "normal", abs(int(font.weight) - 400), font.name)  # noqa: E731
+        for font in sorted((font for font in fonts if "Last Resort" not in font.name), key=usual):
+            if missing and font.name not in families and (found := missing & _letters(font.fname)):
+                families.append(font.name)
+                missing.difference_update(found)
+
+    if missing:
+        look(manager.ttflist)
+    if missing:  # matplotlib keeps its list of fonts: what was installed since is not in it
+        known = [font.fname for font in manager.ttflist]
+        for path in {*font_manager.findSystemFonts()}.difference(known):
+            with contextlib.suppress(OSError, RuntimeError):
+                manager.addfont(path)
+        look(manager.ttflist[len(known) :])
+    return families, "".join(letter for letter in dict.fromkeys(text) if ord(letter) in missing)
+
+
+def _letters(font: str) -> set[int]:
+    from matplotlib import font_manager
+
+    try:
+        return set(font_manager.get_font(font).get_charmap())
+    except (OSError, RuntimeError):
+        return set()
