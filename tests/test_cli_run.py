@@ -131,6 +131,27 @@ def test_predict_with_scores(run) -> None:
     ].splitlines()
 
 
+def test_plot_what_an_answer_looked_at(run, classifier, home, monkeypatch) -> None:
+    from zoo import visualize
+    from zoo.models import RNNSeq2Seq
+
+    drawn = []
+    monkeypatch.setattr(visualize, "_write", lambda figure, out, **options: drawn.append(figure))
+    assert zoo("plot", run, "--alignments", "3 mars 2021")[0] == f"{run}/alignments.png\n"
+    told = json.loads(zoo("predict", run, "3 mars 2021", "--alignments")[0])
+    place = drawn[0].axes[0]
+    assert place.get_title(loc="left") == "dates: Bahdanau attention"
+    assert [label.get_text() for label in place.get_yticklabels()] == told["tokens"]
+    assert len(place.get_xticklabels()) == len(told["source_tokens"]) == 12
+    assert [[round(float(x), 4) for x in row] for row in place.images[0].get_array()] == told["alignment"]
+    _, err = zoo("plot", classifier, "--alignments", "red", code=2)
+    assert err == "sorter: --alignments: for translation; this is a classifier\n"
+    monkeypatch.setattr(RNNSeq2Seq, "alignments_are", None)
+    _, err = zoo("plot", run, "--alignments", "3 mars 2021", code=2)
+    assert err.startswith(f"{run}: has no alignments to draw: ") and err.count("\n") == 1
+    assert len(drawn) == 1
+
+
 def test_predict_n_best(run) -> None:
     lines = zoo("predict", run, "3 mars 2021", "4 mars 2021", "--n-best", 2)[0].splitlines()
     assert len(lines) == 4

@@ -1,5 +1,5 @@
-"""Pictures: learning curves (loss above, figures of the validation below, the learning rate in a strip), and BLEU by
-length.
+"""Pictures: learning curves (loss above, figures of the validation below, the learning rate in a strip), BLEU by
+length, and what the tokens of an answer looked at.
 
 The one place that imports matplotlib (extra `plot`); no Keras, no TensorFlow. Training is a thin line,
 validation a line with points, the best one ringed. The colours are Okabe and Ito's, which all eyes tell apart.
@@ -17,7 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from zoo.answers import Translation
 from zoo.curves import Curves, best_of
+from zoo.data.tokenizers import BLANK
+from zoo.data.words import UNSPACED
 from zoo.errors import UserError
 from zoo.text import one_line
 
@@ -27,6 +30,10 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 """Of the eighth run on, as colours begin again."""
 WIDTH, LOSS, FIGURE, RATE = 8.0, 3.1, 2.1, 0.8
 """Inches: of the picture, and of the height of each panel."""
+CELL, LONGEST = 0.26, 40.0
+"""Inches: of a token in a picture of alignments, and of its longer side at most; there the letters become smaller."""
+UPRIGHT = re.compile(rf".|[_{UNSPACED}]+", re.DOTALL)
+"""Tokens that are not turned above their column: one sign, or Chinese and the like from top to bottom."""
 DOTS = 150
 GREY = "#666666"
 STYLE = {
@@ -119,6 +126,64 @@ def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> s
         figure.legend(handles=lines, loc="outside upper left", ncols=1, fontsize=10)
         _write(figure, out)
     return boxes
+
+
+def draw_alignments(answer: Translation, name: str, shown: str, out: Path) -> str:
+    """Writes a picture of how much each token of an answer (downwards) looked at each token of the source (across);
+    returns the letters in it that no font has.
+
+    Args:
+        answer: one with its alignment.
+        name: of the model.
+        shown: what the model calls its alignments.
+        out: a file that ends in one of FORMATS.
+    """
+    sources, targets = (
+        [_visible(token) for token in tokens] for tokens in (answer.source_tokens, answer.tokens)
+    )
+    upright = [UPRIGHT.fullmatch(token) for token in sources]
+    # A bar that lies above Chinese signs would be the number 1.
+    above = ["\n".join(x.lstrip("_") or x) if up else x for x, up in zip(sources, upright, strict=True)]
+    title = f"{one_line(name)}: {shown}"
+    cell = min(CELL, LONGEST / max(len(sources), len(targets)))
+    width, height = cell * len(sources), cell * len(targets)
+    with _style("".join([title, *sources, *targets])) as boxes:
+        from matplotlib.figure import Figure
+
+        # The cells fill the figure exactly; names, title and bar stand around it, and what is saved holds them.
+        figure = Figure(figsize=(width, height))
+        place = figure.add_axes((0, 0, 1, 1))
+        picture = place.imshow(
+            answer.alignment, cmap="Greys", vmin=0.0, aspect="auto", interpolation="nearest"
+        )
+        size = min(10.0, 0.6 * 72 * cell)
+        place.xaxis.tick_top()
+        place.set_xticks(range(len(sources)), above, fontsize=size, linespacing=1.0)
+        place.set_yticks(range(len(targets)), targets, fontsize=size)
+        for up, label in zip(upright, place.get_xticklabels(), strict=True):
+            label.set_rotation(0 if up else 90)
+        place.set_xticks([x - 0.5 for x in range(1, len(sources))], minor=True)
+        place.set_yticks([y - 0.5 for y in range(1, len(targets))], minor=True)
+        place.grid(False)
+        place.grid(which="minor", linewidth=0.5)
+        place.set_axisbelow(False)
+        place.tick_params(which="both", length=0, labelcolor="#333333")
+        place.spines[:].set_visible(True)
+        place.set_title(title, loc="left", fontsize=11, pad=10)
+        bar = figure.add_axes((1 + 0.2 / width, 0, 0.12 / width, 1))
+        figure.colorbar(
+            picture, cax=bar, ticks=[0.0, picture.get_clim()[1]], format="%.2g"
+        ).outline.set_visible(False)
+        _write(figure, out, bbox_inches="tight", pad_inches=0.15)
+    return boxes
+
+
+def _visible(token: str) -> str:
+    """A token with a name for each sign that shows nothing; SentencePiece's blank is a bar too fat to stand often."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in token.replace(BLANK, "_")
+    )
 
 
 def _losses(place, runs: Sequence[Curves], axis: str, log: bool, mark: bool) -> None:
@@ -247,10 +312,10 @@ def _legend(figure, runs: Sequence[Curves]) -> None:
     figure.axes[0].legend(handles=kinds, loc="upper right")
 
 
-def _write(figure, out: Path) -> None:
+def _write(figure, out: Path, **options) -> None:
     """The whole picture or none."""
     picture = io.BytesIO()
-    figure.savefig(picture, format=out.suffix.lower().removeprefix("."), dpi=DOTS)
+    figure.savefig(picture, format=out.suffix.lower().removeprefix("."), dpi=DOTS, **options)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(picture.getvalue())
