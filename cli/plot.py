@@ -54,6 +54,7 @@ def command(
     from zoo import curves
     from zoo.errors import UserError
     from zoo.saved.card import CARD
+    from zoo.text import one_line
     from zoo.visualize import FORMATS, draw, draw_by_length
 
     others = {"--by-length": by_length, "--alignments": alignments}
@@ -79,6 +80,11 @@ def command(
         logged = curves.read_runs(folders)
         boxes = draw(logged, curves.choose_metrics(logged, metrics), out, axis, log)
     output.echo(str(out))
+    differ = curves.differing(folders, ("data",)) if by_length else curves.differing(folders)
+    if differ:
+        what = "BLEU" if by_length else "losses"
+        told = one_line(", ".join(differ))
+        output.echo(f"note: these runs differ in {told}: their {what} cannot be compared", err=True)
     if boxes:
         output.echo(_without_font(boxes), err=True)
 

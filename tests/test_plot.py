@@ -21,6 +21,7 @@ from zoo import curves, hub, visualize
 from zoo.answers import Translation
 from zoo.errors import UserError
 from zoo.saved.card import OfLength, Score, read_card, write_card
+from zoo.yaml_strict import dump_yaml
 
 RECIPE = "name: test/run\ntask: {task}\ntrain: {{metric: {metric}}}\n"
 BLEU = [10.0, math.nan, 30.0, 20.0]
@@ -151,6 +152,39 @@ def test_runs_with_other_figures_have_a_panel_each(drawn, tmp_path) -> None:
     assert len(rings(drawn[0].axes[0])) == 3, "a language model's best is that of the loss"
     zoo("plot", three, "--metric", "chrf")
     assert labels(drawn[1]) == ["loss", "validation chrf"], "a constant rate is no curve"
+
+
+def test_runs_that_cannot_be_compared_are_drawn_and_told(drawn, tmp_path) -> None:
+    def run(name: str, task="translation", **sections) -> Path:
+        folder = write_run(tmp_path / name)
+        recipe = {"task": task, "train": {"metric": None}, **sections}
+        (folder / "resolved.yaml").write_text(dump_yaml(recipe), encoding="utf-8")
+        return folder
+
+    def says(*runs) -> str:
+        return zoo("plot", *runs, "--out", "x.png")[1].removeprefix("note: these runs differ in ")
+
+    dates = {"name": "dates", "val": 10, "train": 20, "buckets": [8], "max_length": 24}
+    one = run("one", data=dates, tokenizer={"name": "character"})
+    assert (
+        says(one) == says(one, run("fewer", data=dates | {"train": 5, "buckets": [], "max_length": 20})) == ""
+    )
+    captions = {"name": "multi30k", "source": "de"}
+    other = run("other", data=captions, tokenizer={"name": "word"})
+    end = ": their losses cannot be compared\n"
+    assert says(one, other) == f"data.name (dates, multi30k), tokenizer.name (character, word){end}"
+    assert (
+        says(one, run("sorts", "classification", data=captions)) == f"task (translation, classification){end}"
+    )
+    assert says(one, run("more", data=dates | {"val": 20})) == f"data.val (10, 20){end}"
+    texts = [run(f"lm{n}", "language_modeling", data={"name": "text", "max_length": n}) for n in (8, 16)]
+    assert says(*texts) == f"data.max_length (8, 16){end}"
+    assert says(one, run("damaged", data="?")) == "" == says(one, write_run(tmp_path / "bare"))
+    assert len(drawn) == 8, "they are drawn all the same"
+    for folder in (one, other):
+        write_evaluation(folder, [1.0, 2.0, 3.0])
+    said = zoo("plot", one, other, "--by-length", "test")[1]
+    assert said.endswith("in data.name (dates, multi30k): their BLEU cannot be compared\n")
 
 
 def test_low_is_good_where_it_is(drawn, tmp_path) -> None:
