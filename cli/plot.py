@@ -74,8 +74,9 @@ def command(
             raise UserError("--alignments: is a picture of one model; give one RUN or NAME")
         boxes = _draw_alignments(folders[0], names[0], alignments, out)
     elif by_length:
-        found = [_by_length(folder, by_length) for folder in folders]
-        boxes = draw_by_length(list(zip(names, found, strict=True)), out, by_length)
+        units, found = zip(*(_by_length(folder, by_length) for folder in folders), strict=True)
+        unit = " or ".join(dict.fromkeys(units))
+        boxes = draw_by_length(list(zip(names, found, strict=True)), out, by_length, unit)
     else:
         logged = curves.read_runs(folders)
         boxes = draw(logged, curves.choose_metrics(logged, metrics), out, axis, log)
@@ -121,8 +122,8 @@ def _draw_alignments(folder: Path, name: str, text: str, out: Path) -> str:
     return draw_alignments(answer, name, task.model.alignments_are, out)
 
 
-def _by_length(folder: Path, split: str) -> dict:
-    """What the newest evaluation of a split says, or a saved model's card."""
+def _by_length(folder: Path, split: str) -> tuple[str, dict]:
+    """What the newest evaluation of a split says, or a saved model's card: what lengths count, and its figures."""
     import json
 
     from zoo.errors import UserError
@@ -131,13 +132,15 @@ def _by_length(folder: Path, split: str) -> dict:
     if (folder / CARD).is_file():
         for score in read_card(folder).scores:
             if score.split == split and score.by_length:
-                return {length: found.model_dump() for length, found in score.by_length.items()}
+                found = {length: found.model_dump() for length, found in score.by_length.items()}
+                return score.length_unit, found
         raise UserError(f"{folder}: its card does not say its figures by length on {split}")
     reports = sorted((folder / "eval").glob(f"{split}-*.json"), key=lambda path: path.stat().st_mtime)
     for path in reversed(reports):
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["by_length"]
-        except (OSError, ValueError, KeyError, TypeError):
+            report = json.loads(path.read_text(encoding="utf-8"))
+            return report.get("length_unit", "words"), report["by_length"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     raise UserError(
         f"{folder}: its figures by length are not known: `zoo eval {folder} --split {split}` measures a translator's"

@@ -14,6 +14,7 @@ from zoo.config.metrics import HIGHER_IS_BETTER, METRICS, is_better
 from zoo.metrics import (
     copied,
     distinct_n,
+    length_unit,
     repeats,
     score_by_length,
     score_classification,
@@ -253,4 +254,6 @@ def test_bleu_by_length_is_that_of_the_texts_of_that_length() -> None:
 def test_lengths_of_a_script_without_spaces_are_its_characters() -> None:
     found = score_by_length(["我" * 7] * 20 + ["我"] * 20, ["x"] * 40, ["x"] * 40, "en")
     assert list(found) == ["1-5", "6+"]
+    assert length_unit(["我喜欢狗。"]) == length_unit(["LSTM 是一种网络"]) == "characters"
+    assert length_unit(["ein Hund"]) == length_unit(["the word 狗 means dog"]) == length_unit([""]) == "words"
     assert list(score_by_length([""] * 3, ["x"] * 3, ["x"] * 3, "en")) == ["1+"], "few rows are one step"

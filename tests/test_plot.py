@@ -7,18 +7,14 @@ import json
 import math
 import subprocess
 import sys
-import warnings
 import xml.etree.ElementTree
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from zoo.cli import main
 
 from zoo import curves, hub, visualize
-from zoo.answers import Translation
 from zoo.errors import UserError
 from zoo.saved.card import OfLength, Score, read_card, write_card
 from zoo.yaml_strict import dump_yaml
@@ -301,6 +297,18 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch) -> None:
         says(f"{log}:2: damaged: remove this line", run)
 
 
+def test_mistakes_about_alignments_are_one_line(tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    for other in (("--by-length", "val"), ("--log",), ("--metric", "bleu"), ("--x", "tokens")):
+        _, err = zoo("plot", run, "--alignments", "a", *other, code=2)
+        assert "is a picture of its own, without" in err and err.count("\n") == 1
+    _, err = zoo("plot", run, write_run(tmp_path / "other"), "--alignments", "a", code=2)
+    assert err == "--alignments: is a picture of one model; give one RUN or NAME\n"
+    assert (
+        "give a name that ends in .png" in zoo("plot", run, "--alignments", "a", "--out", "x.gif", code=2)[1]
+    )
+
+
 def test_without_matplotlib(tmp_path, monkeypatch) -> None:
     real = builtins.__import__
 
@@ -378,11 +386,22 @@ def test_by_length(tmp_path, monkeypatch, drawn) -> None:
     assert zoo("plot", one, "--by-length", "test")[0] == f"{one / 'by-length-test.png'}\n"
 
 
+def test_lengths_that_count_characters_say_so(tmp_path, drawn) -> None:
+    one, two = write_run(tmp_path / "zh"), write_run(tmp_path / "de")
+    write_evaluation(one, [30.0, 20.0, 10.0], length_unit="characters")
+    write_evaluation(two, [30.0, 20.0, 10.0])
+    for runs in ((one,), (two,), (one, two)):
+        zoo("plot", *runs, "--by-length", "test")
+    axes = [figure.axes[1].get_xlabel() for figure in drawn]
+    assert axes == ["characters of the source", "words of the source", "characters or words of the source"]
+
+
 def test_by_length_of_saved_models(tmp_path, monkeypatch, drawn) -> None:
     """Their cards know it; a picture of one alone does not go into its folder."""
     monkeypatch.chdir(tmp_path)
     found = {"1-5": OfLength(rows=3, bleu_lc=40.0), "6+": OfLength(rows=9, bleu_lc=30.0)}
-    scores = [Score(split="test", rows=12, metric="bleu_lc", figures={}, by_length=found, command="")]
+    score = Score(split="test", rows=12, metric="bleu_lc", figures={}, by_length=found, command="")
+    scores = [score.model_copy(update={"length_unit": "characters"})]
     card = read_card(hub.find_model("dates-multi-lstm-tiny")).model_copy(update={"scores": scores})
     (tmp_path / "saved").mkdir()
     write_card(tmp_path / "saved", card)
@@ -391,6 +410,7 @@ def test_by_length_of_saved_models(tmp_path, monkeypatch, drawn) -> None:
     above, below = drawn[0].axes
     assert list(above.lines[0].get_ydata()) == [40.0, 30.0]
     assert [bar.get_height() for bar in below.patches] == [3, 9]
+    assert below.get_xlabel() == "characters of the source"
     assert "its card does not say" in zoo("plot", "saved", "--by-length", "val", code=2)[1]
 
 
@@ -400,89 +420,10 @@ def test_by_length_of_what_was_not_measured(tmp_path) -> None:
     assert f"`zoo eval {run} --split val` measures" in said
     (run / "eval").mkdir()
     (run / "eval" / "val-beams1.json").write_text("{")
+    (run / "eval" / "val-beams2.json").write_text("[]")
     assert "are not known" in zoo("plot", run, "--by-length", "val", code=2)[1]
     write_evaluation(run, [1.0, 2.0, 3.0])
     assert "without --metric" in zoo("plot", run, "--by-length", "test", "--log", code=2)[1]
-
-
-# --- what an answer looked at: of a real model in test_cli_run.py ---
-
-SOURCE = ("▁Ein", "▁Mädchen", "▁一个", "男人", ".", "<0xE7>", "\t", "▁", "</s>")
-
-
-def aligned(source=SOURCE, target=("▁A", "▁girl", "</s>")) -> Translation:
-    weights = np.random.default_rng(0).dirichlet([0.3] * len(source), len(target))
-    return Translation("A girl", -1.0, source, target, weights)
-
-
-def tick_labels(figure) -> tuple[list, list]:
-    """Those above and those at the left, in their order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that no font here has
-        figure.draw_without_rendering()
-    place = figure.axes[0]
-    return place.get_xticklabels(), place.get_yticklabels()
-
-
-def test_a_picture_of_alignments(drawn, tmp_path) -> None:
-    answer = aligned()
-    visualize.draw_alignments(answer, "de-$n$", "Bahdanau attention", tmp_path / "picture.png")
-    (figure,) = drawn
-    place, bar = figure.axes
-    assert place.get_title(loc="left") == "de-$n$: Bahdanau attention"
-    np.testing.assert_array_equal(place.images[0].get_array(), answer.alignment)
-    limits = place.images[0].get_clim()
-    assert limits == (0.0, answer.alignment.max()) and list(bar.get_yticks()) == list(limits)
-    assert place.images[0].cmap(1.0)[:3] == (0.0, 0.0, 0.0), "what was looked at is dark"
-    above, left = tick_labels(figure)
-    shown = {label.get_text(): label.get_rotation() for label in above}
-    upright = {name for name, turned in shown.items() if not turned}
-    assert list(shown) == ["_Ein", "_Mädchen", "一\n个", "男\n人", ".", "<0xE7>", "\\t", "_", "</s>"]
-    assert upright == {"一\n个", "男\n人", ".", "_"} and {*shown.values()} == {0.0, 90.0}
-    assert [label.get_text() for label in left] == ["_A", "_girl", "</s>"]
-    assert place.yaxis_inverted(), "the answer is read downwards"
-
-
-@pytest.mark.parametrize(
-    ("source", "target"),
-    [
-        (SOURCE, ("</s>",)),
-        (("▁Donaudampfschifffahrt",) * 60, ("▁gegenüberliegenden",) * 60),
-        (("gp",) * 400, ("▁gpj",) * 300),
-        (("</s>",), ("</s>",)),
-    ],
-)
-def test_names_of_tokens_do_not_overlap(drawn, tmp_path, source, target) -> None:
-    visualize.draw_alignments(aligned(source, target), "run", "attention", tmp_path / "picture.png")
-    figure = drawn[0]
-    above, left = ([label.get_window_extent() for label in labels] for labels in tick_labels(figure))
-    assert all(one.x1 < other.x0 for one, other in pairwise(above))
-    assert all(one.y0 > other.y1 for one, other in pairwise(left))
-    title = figure.axes[0]._left_title.get_window_extent()
-    assert title.y0 > max(box.y1 for box in above)
-    assert max(figure.get_size_inches()) <= visualize.LONGEST
-
-
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_a_picture_of_alignments_is_a_file(tmp_path, ending) -> None:
-    out = tmp_path / f"picture.{ending}"
-    boxes = visualize.draw_alignments(aligned(), "run", "attention", out)
-    assert set(boxes) <= set("一个男人") and out.stat().st_size > 5000
-    if ending == "png":  # the cells are the figure, but all that stands around them is in the file
-        content = out.read_bytes()
-        assert int.from_bytes(content[16:20], "big") > (len(SOURCE) * visualize.CELL + 1) * visualize.DOTS
-
-
-def test_mistakes_about_alignments_are_one_line(tmp_path) -> None:
-    run = write_run(tmp_path / "run")
-    for other in (("--by-length", "val"), ("--log",), ("--metric", "bleu"), ("--x", "tokens")):
-        _, err = zoo("plot", run, "--alignments", "a", *other, code=2)
-        assert "is a picture of its own, without" in err and err.count("\n") == 1
-    _, err = zoo("plot", run, write_run(tmp_path / "other"), "--alignments", "a", code=2)
-    assert err == "--alignments: is a picture of one model; give one RUN or NAME\n"
-    assert (
-        "give a name that ends in .png" in zoo("plot", run, "--alignments", "a", "--out", "x.gif", code=2)[1]
-    )
 
 
 # --- numbers instead of a picture ---

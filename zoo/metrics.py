@@ -61,8 +61,9 @@ def score_by_length(
     """`bleu_lc` of texts of about the same length: where a fixed context, or a model that has seen short texts
     alone, falls behind.
 
-    Returns: words of the source, as "6-10", in steps of LENGTHS -> `rows` and `bleu_lc` of those. What the longest
-        texts of too few rows (FEW) would have alone, they have with the step before.
+    Returns: words of the source (or what `length_unit` says), as "6-10", in steps of LENGTHS -> `rows` and
+        `bleu_lc` of those. What the longest texts of too few rows (FEW) would have alone, they have with the step
+        before.
     """
     steps = [max(len(_words(source)) - 1, 0) // LENGTHS for source in sources]
     last = max(steps)
@@ -77,6 +78,12 @@ def score_by_length(
             name = f"{step * LENGTHS + 1}" + ("+" if step == last else f"-{(step + 1) * LENGTHS}")
             found[name] = {"rows": len(rows), "bleu_lc": measure.corpus_score(*pairs).score}
     return found
+
+
+def length_unit(sources: Sequence[str]) -> str:
+    """What `score_by_length` counts in most of the texts: words, or characters of a script without spaces."""
+    words, characters = _words("\n".join(sources)), re.findall(rf"[{UNSPACED}]", "\n".join(sources))
+    return "characters" if 2 * len(characters) > len(words) else "words"
 
 
 def bleu_tokenizer(language: str, references: Sequence[str]) -> str:

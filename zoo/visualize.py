@@ -90,7 +90,7 @@ def draw(
     return boxes
 
 
-def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> str:
+def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str, unit: str = "words") -> str:
     """Writes a picture of BLEU by the length of the source, and below it how many texts are so long; returns the
     letters in it that no font has.
 
@@ -98,6 +98,7 @@ def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> s
         runs: name of each, and `by_length` of its figures (`score_by_length` of zoo/metrics.py).
         out: a file that ends in one of FORMATS.
         split: on which they were measured.
+        unit: what lengths count.
     """
     names = [one_line(name) for name, _ in runs]
     lengths = list(dict.fromkeys(length for _, found in runs for length in found))
@@ -118,7 +119,7 @@ def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> s
         below.set_ylabel("texts")
         below.locator_params(axis="y", nbins=3)
         below.set_xticks(range(len(lengths)), lengths)
-        below.set_xlabel("words of the source")
+        below.set_xlabel(f"{unit} of the source")
         figure.align_ylabels([above, below])
         lines = [
             Line2D([], [], **_look(number), linewidth=3, label=name) for number, name in enumerate(names)
