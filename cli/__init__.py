@@ -20,7 +20,7 @@ COMMANDS = {
     "data": "Show a recipe's data: samples, lengths, unknown words.",
     "tokenizer": "Train a tokenizer.",
     "train": "Train a recipe, or resume its run.",
-    "plot": "Draw the learning curves of runs.",
+    "plot": "Draw the learning curves of runs, or what an answer looked at.",
     "curves": "Print the validations of runs, and when they were good enough.",
     "average": "Average the weights of a run's last or best validations.",
     "eval": "Score a run or saved model on a split.",

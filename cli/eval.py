@@ -8,6 +8,9 @@ from pathlib import Path
 import click
 from zoo.cli import options
 
+CLASSES, CONFUSIONS = 20, 5
+"""So many at most are shown on a terminal."""
+
 
 @click.command()
 @click.argument("model", metavar="RUN|NAME")
@@ -55,7 +58,9 @@ def command(
     """Score RUN (a run folder) or NAME (of `zoo ls saved`) on a split of its own data, or on a --file.
 
     The figures go to standard output and, for a run or an average of one, into its folder eval/, with the answers
-    beside them; a translator's by the length of the source too, which `zoo plot --by-length` draws.
+    beside them. A translator's are told by the length of the source too, which `zoo plot --by-length` draws; a
+    classifier's and a tagger's for each class, with what is mistaken for what. A terminal shows these as tables, --json
+    has all of them.
 
     A language model reads a split in windows of data.max_length tokens, each without memory of those before it. With
     --carry-state a recurrent one also reads it as the one text that it is: carried_loss, carried_perplexity, ...
@@ -127,7 +132,7 @@ def _judge(task, judging, path, model: str, samples: int, seed: int, as_json: bo
 
 def _report(path, model: str, name: str, result: dict, answers: list[str], as_json: bool) -> None:
     """Into the folder of a run, and to standard output."""
-    from zoo.cli.output import print_json, table
+    from zoo.cli.output import is_terminal, print_json, table
 
     from zoo import files
     from zoo.text import one_line
@@ -143,5 +148,33 @@ def _report(path, model: str, name: str, result: dict, answers: list[str], as_js
         print_json(result)
         return
     flat = {key: value for key, value in result.items() if not isinstance(value, dict)}
+    flat.pop("length_unit", None)
     flat |= {f"recognised {label}": share for label, share in result.get("per_label", {}).items()}
     table([{"figure": key, "value": value} for key, value in flat.items()], title=model)
+    if is_terminal():
+        _details(result)
+
+
+def _details(result: dict) -> None:
+    """What stands behind the figures, for people: of each class or length, and what is mistaken for what."""
+    from zoo.cli.output import cell, echo, table
+
+    lengths, classes = result.get("by_length", {}), result.get("per_class", {})
+    if lengths:
+        unit = result["length_unit"]
+        rows = [{unit: length, **figures} for length, figures in lengths.items()]
+        echo()
+        table(rows, title="by length")
+    if len(classes) > CLASSES:
+        echo(f"\n{len(classes)} classes: --json has the figures of each")
+    elif classes:
+        counted = "words" if "words" in result else "rows"
+        rows = [{"class": name, **figures, counted: figures["support"]} for name, figures in classes.items()]
+        echo()
+        table(rows, ("class", "precision", "recall", "f1", counted), title="by class")
+    mistaken = result.get("confusions", {})
+    pairs = [(count, gold, said) for gold, others in mistaken.items() for said, count in others.items()]
+    if pairs:
+        echo("\nmost often mistaken, right -> answered")
+    for count, gold, said in sorted(pairs, key=lambda pair: -pair[0])[:CONFUSIONS]:
+        echo(f"  {cell(gold)} -> {cell(said)}: {count}")

@@ -126,6 +126,39 @@ def test_eval_of_a_classifier(classifier) -> None:
     )
 
 
+def test_eval_shows_people_what_stands_behind_the_figures(classifier, tagger, run, monkeypatch) -> None:
+    """Tables on a terminal; a pipe has the figures alone."""
+    from zoo.cli import eval as evaluating
+    from zoo.cli import output
+
+    monkeypatch.setenv("COLUMNS", "100")
+    for model, counted in ((classifier, "rows"), (tagger, "words")):
+        figures = json.loads(zoo("eval", model, "--json")[0])
+        assert "by class" not in zoo("eval", model)[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(output, "is_terminal", lambda: True)
+            shown = zoo("eval", model)[0]
+            patch.setattr(evaluating, "CLASSES", 1)
+            few = zoo("eval", model)[0]
+        assert re.search(rf"class +precision +recall +f1 +{counted}\n", shown)
+        for name, told in figures["per_class"].items():
+            numbers = " +".join(f"{told[key]:.4g}" for key in ("precision", "recall", "f1", "support"))
+            assert re.search(rf"^{name} +{numbers} *$", shown, re.MULTILINE)
+        pairs = {
+            f"{gold} -> {said}: {count}"
+            for gold, others in figures["confusions"].items()
+            for said, count in others.items()
+        }
+        mistaken = shown.partition("most often mistaken, right -> answered\n")[2].splitlines()
+        assert 0 < len(mistaken) == min(len(pairs), 5) and {line.strip() for line in mistaken} <= pairs
+        counts = [int(line.split(": ")[1]) for line in mistaken]
+        assert counts == sorted(counts, reverse=True)
+        assert f"{len(figures['per_class'])} classes: --json has the figures of each" in few
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    assert re.search(r"by length\s+words +rows +bleu_lc\n", zoo("eval", run)[0])
+    assert json.loads(zoo("eval", run, "--json")[0])["length_unit"] == "words"
+
+
 def test_predict_gives_one_answer_a_line(run, home) -> None:
     texts = ["3 mars 2021", "", "2021年3月3日", "🙂" * 40]
     out, err = zoo("predict", run, *texts)
@@ -147,6 +180,27 @@ def test_predict_with_scores(run) -> None:
     assert [answer["answer"] for answer in answers] == zoo("predict", run, "3 mars 2021", "三月")[
         0
     ].splitlines()
+
+
+def test_plot_what_an_answer_looked_at(run, classifier, home, monkeypatch) -> None:
+    from zoo import visualize
+    from zoo.models import RNNSeq2Seq
+
+    drawn = []
+    monkeypatch.setattr(visualize, "_write", lambda figure, out, **options: drawn.append(figure))
+    assert zoo("plot", run, "--alignments", "3 mars 2021")[0] == f"{run}/alignments.png\n"
+    told = json.loads(zoo("predict", run, "3 mars 2021", "--alignments")[0])
+    place = drawn[0].axes[0]
+    assert place.get_title(loc="left") == "dates: Bahdanau attention"
+    assert [label.get_text() for label in place.get_yticklabels()] == told["tokens"]
+    assert len(place.get_xticklabels()) == len(told["source_tokens"]) == 12
+    assert [[round(float(x), 4) for x in row] for row in place.images[0].get_array()] == told["alignment"]
+    _, err = zoo("plot", classifier, "--alignments", "red", code=2)
+    assert err == "sorter: --alignments: for translation; this is a classifier\n"
+    monkeypatch.setattr(RNNSeq2Seq, "alignments_are", None)
+    _, err = zoo("plot", run, "--alignments", "3 mars 2021", code=2)
+    assert err.startswith(f"{run}: has no alignments to draw: ") and err.count("\n") == 1
+    assert len(drawn) == 1
 
 
 def test_predict_n_best(run) -> None:

@@ -14,6 +14,7 @@ from zoo.config.metrics import HIGHER_IS_BETTER, METRICS, is_better
 from zoo.metrics import (
     copied,
     distinct_n,
+    length_unit,
     repeats,
     score_by_length,
     score_classification,
@@ -125,6 +126,13 @@ def test_classification_by_hand():
     assert b == pytest.approx({"precision": 100 / 3, "recall": 50, "f1": 40, "support": 2})
     assert c == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
     assert d == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    assert scores["confusions"] == {"a": {"b": 1}, "b": {"a": 1}, "c": {"b": 1}}
+
+
+def test_confusions_begin_with_the_most_frequent_ones():
+    scores = score_classification(["b", "c", "c", "a", "a"], ["a", "a", "a", "b", "a"], ["a", "b", "c"])
+    assert [*scores["confusions"]["a"].items()] == [("c", 2), ("b", 1)]
+    assert [*scores["confusions"]] == ["a", "b"]
 
 
 def test_labels_that_training_never_showed_can_only_be_missed():
@@ -178,6 +186,7 @@ def test_tags_are_counted_word_by_word():
     # A: 4 hits of 5 said and 5 there; B: 1 of 2 and 2; C: 1 of 1 and 1; D is nowhere and does not count.
     assert scores["macro_f1"] == pytest.approx((80 + 50 + 100) / 3)
     assert scores["per_class"]["A"] == {"precision": 80.0, "recall": 80.0, "f1": 80.0, "support": 5}
+    assert scores["confusions"] == {"B": {"A": 1}, "A": {"B": 1}}
     with pytest.raises(ValueError, match="sentence 1: 2 tags for 1 words"):
         score_tagging([["A"], ["A", "B"]], [["A"], ["A"]], ["A", "B"])
     with pytest.raises(ValueError, match="cannot be compared"):
@@ -255,4 +264,6 @@ def test_bleu_by_length_is_that_of_the_texts_of_that_length() -> None:
 def test_lengths_of_a_script_without_spaces_are_its_characters() -> None:
     found = score_by_length(["我" * 7] * 20 + ["我"] * 20, ["x"] * 40, ["x"] * 40, "en")
     assert list(found) == ["1-5", "6+"]
+    assert length_unit(["我喜欢狗。"]) == length_unit(["LSTM 是一种网络"]) == "characters"
+    assert length_unit(["ein Hund"]) == length_unit(["the word 狗 means dog"]) == length_unit([""]) == "words"
     assert list(score_by_length([""] * 3, ["x"] * 3, ["x"] * 3, "en")) == ["1+"], "few rows are one step"

@@ -17,6 +17,7 @@ from zoo.cli import main
 from zoo import curves, hub, visualize
 from zoo.errors import UserError
 from zoo.saved.card import OfLength, Score, read_card, write_card
+from zoo.yaml_strict import dump_yaml
 
 RECIPE = "name: test/run\ntask: {task}\ntrain: {{metric: {metric}}}\n"
 BLEU = [10.0, math.nan, 30.0, 20.0]
@@ -53,7 +54,7 @@ def zoo(*arguments, code: int = 0):
 def drawn(monkeypatch):
     """The figures that were drawn, which are not written."""
     figures = []
-    monkeypatch.setattr(visualize, "_write", lambda figure, out: figures.append(figure))
+    monkeypatch.setattr(visualize, "_write", lambda figure, out, **options: figures.append(figure))
     return figures
 
 
@@ -149,6 +150,39 @@ def test_runs_with_other_figures_have_a_panel_each(drawn, tmp_path) -> None:
     assert labels(drawn[1]) == ["loss", "validation chrf"], "a constant rate is no curve"
 
 
+def test_runs_that_cannot_be_compared_are_drawn_and_told(drawn, tmp_path) -> None:
+    def run(name: str, task="translation", **sections) -> Path:
+        folder = write_run(tmp_path / name)
+        recipe = {"task": task, "train": {"metric": None}, **sections}
+        (folder / "resolved.yaml").write_text(dump_yaml(recipe), encoding="utf-8")
+        return folder
+
+    def says(*runs) -> str:
+        return zoo("plot", *runs, "--out", "x.png")[1].removeprefix("note: these runs differ in ")
+
+    dates = {"name": "dates", "val": 10, "train": 20, "buckets": [8], "max_length": 24}
+    one = run("one", data=dates, tokenizer={"name": "character"})
+    assert (
+        says(one) == says(one, run("fewer", data=dates | {"train": 5, "buckets": [], "max_length": 20})) == ""
+    )
+    captions = {"name": "multi30k", "source": "de"}
+    other = run("other", data=captions, tokenizer={"name": "word"})
+    end = ": their losses cannot be compared\n"
+    assert says(one, other) == f"data.name (dates, multi30k), tokenizer.name (character, word){end}"
+    assert (
+        says(one, run("sorts", "classification", data=captions)) == f"task (translation, classification){end}"
+    )
+    assert says(one, run("more", data=dates | {"val": 20})) == f"data.val (10, 20){end}"
+    texts = [run(f"lm{n}", "language_modeling", data={"name": "text", "max_length": n}) for n in (8, 16)]
+    assert says(*texts) == f"data.max_length (8, 16){end}"
+    assert says(one, run("damaged", data="?")) == "" == says(one, write_run(tmp_path / "bare"))
+    assert len(drawn) == 8, "they are drawn all the same"
+    for folder in (one, other):
+        write_evaluation(folder, [1.0, 2.0, 3.0])
+    said = zoo("plot", one, other, "--by-length", "test")[1]
+    assert said.endswith("in data.name (dates, multi30k): their BLEU cannot be compared\n")
+
+
 def test_low_is_good_where_it_is(drawn, tmp_path) -> None:
     run = write_run(tmp_path / "run", val_repetition_rate=4.0)
     zoo("plot", run, "--metric", "repetition_rate", "--metric", "loss")
@@ -172,7 +206,7 @@ def test_a_run_before_its_first_validation(drawn, tmp_path) -> None:
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_picture_is_a_file(tmp_path, ending) -> None:
     magic = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending]
-    out, err = zoo("plot", write_run(tmp_path / "跑"), "--out", tmp_path / "new" / f"picture.{ending}")
+    out, err = zoo("plot", write_run(tmp_path / "läuft"), "--out", tmp_path / "new" / f"picture.{ending}")
     assert out == f"{tmp_path}/new/picture.{ending}\n" and err == ""
     picture = Path(out.strip()).read_bytes()
     assert picture.startswith(magic)
@@ -180,11 +214,22 @@ def test_the_picture_is_a_file(tmp_path, ending) -> None:
         assert int.from_bytes(picture[16:20], "big") == 1200, "pixels wide"
 
 
-def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, monkeypatch) -> None:
-    import matplotlib
+@pytest.fixture
+def fonts(monkeypatch):
+    """matplotlib's list of fonts, of which DejaVu Sans alone is there; and the files that are found anew."""
+    from matplotlib import font_manager
+
+    there = [x for x in font_manager.fontManager.ttflist if x.name == "DejaVu Sans"]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", there)
+    found = []
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: found)
+    return font_manager.fontManager, found
+
+
+def write_font(path: Path) -> Path:
+    """A font of one letter, 跑."""
     from fontTools.fontBuilder import FontBuilder
     from fontTools.ttLib.tables._g_l_y_f import Glyph
-    from matplotlib import font_manager
 
     font = FontBuilder(1000)
     font.setupGlyphOrder([".notdef", "run"])
@@ -195,13 +240,36 @@ def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, m
     font.setupNameTable({"familyName": "Zoo Test", "styleName": "Regular"})
     font.setupOS2()
     font.setupPost()
-    font.save(tmp_path / "test.ttf")
-    there = [x for x in font_manager.fontManager.ttflist if x.name == "DejaVu Sans"]
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", there)
-    assert visualize._fonts(matplotlib, "run 跑") == ["DejaVu Sans"]
-    font_manager.fontManager.addfont(tmp_path / "test.ttf")
-    assert visualize._fonts(matplotlib, "run") == ["DejaVu Sans"]
-    assert visualize._fonts(matplotlib, "run 跑") == ["DejaVu Sans", "Zoo Test"]
+    font.save(path)
+    return path
+
+
+def test_letters_that_the_font_lacks_come_from_another_that_is_there(tmp_path, fonts) -> None:
+    manager, _ = fonts
+    assert visualize._fonts("run 跑步跑") == (["DejaVu Sans"], "跑步")
+    manager.addfont(write_font(tmp_path / "test.ttf"))
+    assert visualize._fonts("run") == (["DejaVu Sans"], "")
+    assert visualize._fonts("run 跑步跑") == (["DejaVu Sans", "Zoo Test"], "步")
+
+
+def test_a_font_that_was_installed_since_is_found(tmp_path, fonts) -> None:
+    """matplotlib keeps its list of fonts in a file, and would not look again."""
+    _, found = fonts
+    (tmp_path / "broken.ttf").write_text("no font")
+    found += [str(tmp_path / "broken.ttf"), str(write_font(tmp_path / "test.ttf"))]
+    assert visualize._fonts("run 跑") == (["DejaVu Sans", "Zoo Test"], "")
+
+
+def test_letters_that_no_font_has_are_told_once(tmp_path, fonts) -> None:
+    runs = write_run(tmp_path / "跑" / "步"), write_run(tmp_path / "跑" / "跑")
+    out, err = zoo("plot", *runs, "--out", tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG") and out.endswith("picture.png\n")
+    assert err.startswith("warning: no installed font has 步跑: the picture shows boxes there; install one")
+    assert "fonts-noto-cjk" in err and err.count("\n") == 1
+    write_evaluation(runs[0], [1.0, 2.0, 3.0])
+    assert "font has 步:" in zoo("plot", runs[0], "--by-length", "test")[1]
+    many = write_run(tmp_path / "一二三四五六七八九十百千万")
+    assert "has 一二三四五六七八九十百千… (13 letters):" in zoo("plot", many)[1]
 
 
 # --- mistakes ---
@@ -229,6 +297,18 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch) -> None:
         says(f"{log}:2: damaged: remove this line", run)
 
 
+def test_mistakes_about_alignments_are_one_line(tmp_path) -> None:
+    run = write_run(tmp_path / "run")
+    for other in (("--by-length", "val"), ("--log",), ("--metric", "bleu"), ("--x", "tokens")):
+        _, err = zoo("plot", run, "--alignments", "a", *other, code=2)
+        assert "is a picture of its own, without" in err and err.count("\n") == 1
+    _, err = zoo("plot", run, write_run(tmp_path / "other"), "--alignments", "a", code=2)
+    assert err == "--alignments: is a picture of one model; give one RUN or NAME\n"
+    assert (
+        "give a name that ends in .png" in zoo("plot", run, "--alignments", "a", "--out", "x.gif", code=2)[1]
+    )
+
+
 def test_without_matplotlib(tmp_path, monkeypatch) -> None:
     real = builtins.__import__
 
@@ -254,9 +334,9 @@ except SystemExit as end:
     assert not end.code
 assert not {"tensorflow", "keras", "jax"} & set(sys.modules)
 """
-    command = [sys.executable, "-c", program, "plot", str(write_run(tmp_path / "跑")), "--x", "minutes"]
+    command = [sys.executable, "-c", program, "plot", str(write_run(tmp_path / "läuft")), "--x", "minutes"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/跑/curves.png\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/läuft/curves.png\n", "")
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -306,11 +386,22 @@ def test_by_length(tmp_path, monkeypatch, drawn) -> None:
     assert zoo("plot", one, "--by-length", "test")[0] == f"{one / 'by-length-test.png'}\n"
 
 
+def test_lengths_that_count_characters_say_so(tmp_path, drawn) -> None:
+    one, two = write_run(tmp_path / "zh"), write_run(tmp_path / "de")
+    write_evaluation(one, [30.0, 20.0, 10.0], length_unit="characters")
+    write_evaluation(two, [30.0, 20.0, 10.0])
+    for runs in ((one,), (two,), (one, two)):
+        zoo("plot", *runs, "--by-length", "test")
+    axes = [figure.axes[1].get_xlabel() for figure in drawn]
+    assert axes == ["characters of the source", "words of the source", "characters or words of the source"]
+
+
 def test_by_length_of_saved_models(tmp_path, monkeypatch, drawn) -> None:
     """Their cards know it; a picture of one alone does not go into its folder."""
     monkeypatch.chdir(tmp_path)
     found = {"1-5": OfLength(rows=3, bleu_lc=40.0), "6+": OfLength(rows=9, bleu_lc=30.0)}
-    scores = [Score(split="test", rows=12, metric="bleu_lc", figures={}, by_length=found, command="")]
+    score = Score(split="test", rows=12, metric="bleu_lc", figures={}, by_length=found, command="")
+    scores = [score.model_copy(update={"length_unit": "characters"})]
     card = read_card(hub.find_model("dates-multi-lstm-tiny")).model_copy(update={"scores": scores})
     (tmp_path / "saved").mkdir()
     write_card(tmp_path / "saved", card)
@@ -319,6 +410,7 @@ def test_by_length_of_saved_models(tmp_path, monkeypatch, drawn) -> None:
     above, below = drawn[0].axes
     assert list(above.lines[0].get_ydata()) == [40.0, 30.0]
     assert [bar.get_height() for bar in below.patches] == [3, 9]
+    assert below.get_xlabel() == "characters of the source"
     assert "its card does not say" in zoo("plot", "saved", "--by-length", "val", code=2)[1]
 
 
@@ -328,6 +420,7 @@ def test_by_length_of_what_was_not_measured(tmp_path) -> None:
     assert f"`zoo eval {run} --split val` measures" in said
     (run / "eval").mkdir()
     (run / "eval" / "val-beams1.json").write_text("{")
+    (run / "eval" / "val-beams2.json").write_text("[]")
     assert "are not known" in zoo("plot", run, "--by-length", "val", code=2)[1]
     write_evaluation(run, [1.0, 2.0, 3.0])
     assert "without --metric" in zoo("plot", run, "--by-length", "test", "--log", code=2)[1]

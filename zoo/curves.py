@@ -21,6 +21,9 @@ Line = dict[str, Any]
 AXES = {"step": ("step", 1.0), "tokens": ("tokens", 1.0), "minutes": ("seconds", 60.0)}
 """What a curve may run along -> its field in metrics.jsonl, and what that is divided by."""
 
+SAME_VALIDATION = {"data.dir", "data.buckets", "data.train", "data.test", "tokenizer.sampling"}
+"""Keys that leave a validation what it is, whatever they say."""
+
 
 def read_metrics(path: Path) -> list[Line]:
     """The lines of metrics.jsonl; a last one that is not finished is still being written."""
@@ -166,8 +169,42 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 def deciding_metric(folder: Path) -> str | None:
     """The figure that decides which of a run's weights are the best; None where its recipe cannot be read."""
+    recipe = recipe_of(folder)
     try:
-        recipe = parse_yaml((folder / "resolved.yaml").read_text(encoding="utf-8"), "resolved.yaml")
         return recipe["train"].get("metric") or METRICS[recipe["task"]][0]
-    except (OSError, UserError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         return None
+
+
+def recipe_of(folder: Path) -> Line:
+    """The recipe of a run or of a saved model with all its keys, as plain data; empty where it cannot be read."""
+    path = next(
+        (folder / name for name in ("resolved.yaml", "recipe.yaml") if (folder / name).is_file()), folder
+    )
+    try:
+        found = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError, UserError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def differing(folders: Sequence[Path], sections: Sequence[str] = ("data", "tokenizer")) -> list[str]:
+    """Keys of their recipes in which runs differ so that their losses cannot be compared, each with its values: the
+    task, else names, else what else these sections say."""
+    told = []
+    for recipe in filter(None, map(recipe_of, folders)):
+        said = {name: recipe[name] for name in sections if isinstance(recipe.get(name), dict)}
+        keys = {f"{name}.{key}": value for name, section in said.items() for key, value in section.items()}
+        if "language_modeling" not in str(recipe.get("task")):
+            keys.pop("data.max_length", None)  # of others it leaves out a text or two
+        told.append({"task": recipe.get("task"), **keys})
+    values = {  # a key that an earlier version did not have says nothing
+        key: list(dict.fromkeys(str(one[key]) for one in told))
+        for key in (told[0] if told else ())
+        if key not in SAME_VALIDATION and all(key in one for one in told)
+    }
+    differ = [key for key, said in values.items() if len(said) > 1]
+    first = (
+        [key for key in differ if key == "task"] or [key for key in differ if key.endswith(".name")] or differ
+    )
+    return [f"{key} ({', '.join(values[key])})" for key in first]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -64,8 +65,9 @@ def score_by_length(
     """`bleu_lc` of texts of about the same length: where a fixed context, or a model that has seen short texts
     alone, falls behind.
 
-    Returns: words of the source, as "6-10", in steps of LENGTHS -> `rows` and `bleu_lc` of those. What the longest
-        texts of too few rows (FEW) would have alone, they have with the step before.
+    Returns: words of the source (or what `length_unit` says), as "6-10", in steps of LENGTHS -> `rows` and
+        `bleu_lc` of those. What the longest texts of too few rows (FEW) would have alone, they have with the step
+        before.
     """
     steps = [max(len(_words(source)) - 1, 0) // LENGTHS for source in sources]
     last = max(steps)
@@ -80,6 +82,12 @@ def score_by_length(
             name = f"{step * LENGTHS + 1}" + ("+" if step == last else f"-{(step + 1) * LENGTHS}")
             found[name] = {"rows": len(rows), "bleu_lc": measure.corpus_score(*pairs).score}
     return found
+
+
+def length_unit(sources: Sequence[str]) -> str:
+    """What `score_by_length` counts in most of the texts: words, or characters of a script without spaces."""
+    words, characters = _words("\n".join(sources)), re.findall(rf"[{UNSPACED}]", "\n".join(sources))
+    return "characters" if 2 * len(characters) > len(words) else "words"
 
 
 def bleu_tokenizer(language: str, references: Sequence[str]) -> str:
@@ -119,8 +127,9 @@ def score_classification(
         labels: the labels there are, in the order in which they are reported; others that are met come after
             them.
 
-    Returns: `accuracy` and `macro_f1` in percent, and `per_class`: label -> precision, recall, f1 (percent)
-        and support, the number of texts that have it. `macro_f1` is the mean over all labels that are gold or
+    Returns: `accuracy` and `macro_f1` in percent; `per_class`: label -> precision, recall, f1 (percent)
+        and support, the number of texts that have it; `confusions`: label -> what texts of it are taken for
+        instead -> how many. `macro_f1` is the mean over all labels that are gold or
         predicted at least once, as in scikit-learn; a ratio with nothing below the line is 0.
     """
     _same_length(predicted, gold)
@@ -142,7 +151,17 @@ def score_classification(
         "accuracy": _percent(int(np.sum(predicted == gold)), len(gold)),
         "macro_f1": float(np.mean(present)),
         "per_class": per_class,
+        "confusions": _confusions(predicted, gold),
     }
+
+
+def _confusions(predicted: Sequence[str], gold: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What is right -> what is said instead -> how often; the most frequent first."""
+    pairs = Counter((right, said) for said, right in zip(predicted, gold, strict=True) if said != right)
+    found: dict[str, dict[str, int]] = {}
+    for (right, said), count in pairs.most_common():
+        found.setdefault(right, {})[said] = count
+    return found
 
 
 def score_tagging(
@@ -153,8 +172,8 @@ def score_tagging(
     Args:
         labels: as for `score_classification`.
 
-    Returns: `accuracy`, `macro_f1` and `per_class` of all words, as `score_classification` gives them for
-        texts; `exact_match`, the share of sentences whose tags are all right; `words`, their number.
+    Returns: `accuracy`, `macro_f1`, `per_class` and `confusions` of all words, as `score_classification` gives
+        them for texts; `exact_match`, the share of sentences whose tags are all right; `words`, their number.
     """
     _same_length(predicted, gold)
     for i, (one, other) in enumerate(zip(predicted, gold, strict=True)):
@@ -162,12 +181,12 @@ def score_tagging(
             raise ValueError(f"sentence {i}: {len(one)} tags for {len(other)} words")
     words = score_classification([*chain(*predicted)], [*chain(*gold)], labels)
     right = sum(list(one) == list(other) for one, other in zip(predicted, gold, strict=True))
-    per_class = words.pop("per_class")
+    of_tags = {key: words.pop(key) for key in ("per_class", "confusions")}
     return {
         **words,
         "exact_match": _percent(right, len(gold)),
         "words": sum(map(len, gold)),
-        "per_class": per_class,
+        **of_tags,
     }
 
 

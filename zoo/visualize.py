@@ -1,5 +1,5 @@
-"""Pictures: learning curves (loss above, figures of the validation below, the learning rate in a strip), and BLEU by
-length.
+"""Pictures: learning curves (loss above, figures of the validation below, the learning rate in a strip), BLEU by
+length, and what the tokens of an answer looked at.
 
 The one place that imports matplotlib (extra `plot`); no Keras, no TensorFlow. Training is a thin line,
 validation a line with points, the best one ringed. The colours are Okabe and Ito's, which all eyes tell apart.
@@ -7,16 +7,20 @@ validation a line with points, the best one ringed. The colours are Okabe and It
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import math
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from zoo.answers import Translation
 from zoo.curves import Curves, best_of
+from zoo.data.tokenizers import BLANK
+from zoo.data.words import UNSPACED
 from zoo.errors import UserError
 from zoo.text import one_line
 
@@ -26,6 +30,10 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
 """Of the eighth run on, as colours begin again."""
 WIDTH, LOSS, FIGURE, RATE = 8.0, 3.1, 2.1, 0.8
 """Inches: of the picture, and of the height of each panel."""
+CELL, LONGEST = 0.26, 40.0
+"""Inches: of a token in a picture of alignments, and of its longer side at most; there the letters become smaller."""
+UPRIGHT = re.compile(rf".|[_{UNSPACED}]+", re.DOTALL)
+"""Tokens that are not turned above their column: one sign, or Chinese and the like from top to bottom."""
 DOTS = 150
 GREY = "#666666"
 STYLE = {
@@ -51,8 +59,8 @@ STYLE = {
 
 def draw(
     runs: Sequence[Curves], metrics: Sequence[str], out: Path, axis: str = "step", log: bool = False
-) -> None:
-    """Writes a picture of several runs.
+) -> str:
+    """Writes a picture of several runs; returns the letters in it that no font has.
 
     Args:
         runs: what they logged; their names are the legend.
@@ -61,16 +69,11 @@ def draw(
         axis: what they run along: step, tokens or minutes.
         log: whether the loss stands on a logarithmic axis.
     """
-    matplotlib = _matplotlib()
     runs = [replace(run, name=one_line(run.name)) for run in runs]
     panels = [metric for metric in metrics if metric != "loss"]
     rates = any(len({*run.curve("learning_rate")[1]}) > 2 for run in runs)
     heights = [LOSS, *[FIGURE] * len(panels), *[RATE] * rates]
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that no font here has is a box, and no reason to talk
-        matplotlib.rcdefaults()
-        texts = "".join(run.name for run in runs)
-        matplotlib.rcParams.update({**STYLE, "font.family": _fonts(matplotlib, texts)})
+    with _style("".join(run.name for run in runs)) as boxes:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(WIDTH, sum(heights) + 1.0), layout="constrained")
@@ -84,24 +87,23 @@ def draw(
         figure.align_ylabels(axes)
         _legend(figure, runs)
         _write(figure, out)
+    return boxes
 
 
-def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> None:
-    """Writes a picture of BLEU by the length of the source, and below it how many texts are so long.
+def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str, unit: str = "words") -> str:
+    """Writes a picture of BLEU by the length of the source, and below it how many texts are so long; returns the
+    letters in it that no font has.
 
     Args:
         runs: name of each, and `by_length` of its figures (`score_by_length` of zoo/metrics.py).
         out: a file that ends in one of FORMATS.
         split: on which they were measured.
+        unit: what lengths count.
     """
-    matplotlib = _matplotlib()
     names = [one_line(name) for name, _ in runs]
     lengths = list(dict.fromkeys(length for _, found in runs for length in found))
     lengths.sort(key=lambda length: int(re.match(r"\d+", length)[0]))
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**STYLE, "font.family": _fonts(matplotlib, "".join(names))})
+    with _style("".join(names)) as boxes:
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D
 
@@ -117,13 +119,72 @@ def draw_by_length(runs: Sequence[tuple[str, dict]], out: Path, split: str) -> N
         below.set_ylabel("texts")
         below.locator_params(axis="y", nbins=3)
         below.set_xticks(range(len(lengths)), lengths)
-        below.set_xlabel("words of the source")
+        below.set_xlabel(f"{unit} of the source")
         figure.align_ylabels([above, below])
         lines = [
             Line2D([], [], **_look(number), linewidth=3, label=name) for number, name in enumerate(names)
         ]
         figure.legend(handles=lines, loc="outside upper left", ncols=1, fontsize=10)
         _write(figure, out)
+    return boxes
+
+
+def draw_alignments(answer: Translation, name: str, shown: str, out: Path) -> str:
+    """Writes a picture of how much each token of an answer (downwards) looked at each token of the source (across);
+    returns the letters in it that no font has.
+
+    Args:
+        answer: one with its alignment.
+        name: of the model.
+        shown: what the model calls its alignments.
+        out: a file that ends in one of FORMATS.
+    """
+    sources, targets = (
+        [_visible(token) for token in tokens] for tokens in (answer.source_tokens, answer.tokens)
+    )
+    upright = [UPRIGHT.fullmatch(token) for token in sources]
+    # A bar that lies above Chinese signs would be the number 1.
+    above = ["\n".join(x.lstrip("_") or x) if up else x for x, up in zip(sources, upright, strict=True)]
+    title = f"{one_line(name)}: {shown}"
+    cell = min(CELL, LONGEST / max(len(sources), len(targets)))
+    width, height = cell * len(sources), cell * len(targets)
+    with _style("".join([title, *sources, *targets])) as boxes:
+        from matplotlib.figure import Figure
+
+        # The cells fill the figure exactly; names, title and bar stand around it, and what is saved holds them.
+        figure = Figure(figsize=(width, height))
+        place = figure.add_axes((0, 0, 1, 1))
+        picture = place.imshow(
+            answer.alignment, cmap="Greys", vmin=0.0, aspect="auto", interpolation="nearest"
+        )
+        size = min(10.0, 0.6 * 72 * cell)
+        place.xaxis.tick_top()
+        place.set_xticks(range(len(sources)), above, fontsize=size, linespacing=1.0)
+        place.set_yticks(range(len(targets)), targets, fontsize=size)
+        for up, label in zip(upright, place.get_xticklabels(), strict=True):
+            label.set_rotation(0 if up else 90)
+        place.set_xticks([x - 0.5 for x in range(1, len(sources))], minor=True)
+        place.set_yticks([y - 0.5 for y in range(1, len(targets))], minor=True)
+        place.grid(False)
+        place.grid(which="minor", linewidth=0.5)
+        place.set_axisbelow(False)
+        place.tick_params(which="both", length=0, labelcolor="#333333")
+        place.spines[:].set_visible(True)
+        place.set_title(title, loc="left", fontsize=11, pad=10)
+        bar = figure.add_axes((1 + 0.2 / width, 0, 0.12 / width, 1))
+        figure.colorbar(
+            picture, cax=bar, ticks=[0.0, picture.get_clim()[1]], format="%.2g"
+        ).outline.set_visible(False)
+        _write(figure, out, bbox_inches="tight", pad_inches=0.15)
+    return boxes
+
+
+def _visible(token: str) -> str:
+    """A token with a name for each sign that shows nothing; SentencePiece's blank is a bar too fat to stand often."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in token.replace(BLANK, "_")
+    )
 
 
 def _losses(place, runs: Sequence[Curves], axis: str, log: bool, mark: bool) -> None:
@@ -252,10 +313,10 @@ def _legend(figure, runs: Sequence[Curves]) -> None:
     figure.axes[0].legend(handles=kinds, loc="upper right")
 
 
-def _write(figure, out: Path) -> None:
+def _write(figure, out: Path, **options) -> None:
     """The whole picture or none."""
     picture = io.BytesIO()
-    figure.savefig(picture, format=out.suffix.lower().removeprefix("."), dpi=DOTS)
+    figure.savefig(picture, format=out.suffix.lower().removeprefix("."), dpi=DOTS, **options)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(picture.getvalue())
@@ -265,7 +326,20 @@ def _write(figure, out: Path) -> None:
         ) from error
 
 
-def _matplotlib():
+@contextlib.contextmanager
+def _style(texts: str) -> Iterator[str]:
+    """The look of all pictures; gives the letters of the texts that no font has."""
+    matplotlib = find_matplotlib()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a letter that no font has is a box: whoever draws says so, once
+        matplotlib.rcdefaults()
+        families, boxes = _fonts(texts)
+        matplotlib.rcParams.update({**STYLE, "font.family": families})
+        yield boxes
+
+
+def find_matplotlib():
+    """The package; a UserError where it is not installed."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks of its font cache
     try:
         import matplotlib
@@ -274,23 +348,37 @@ def _matplotlib():
     return matplotlib
 
 
-def _fonts(matplotlib, text: str) -> list[str]:
-    """DejaVu Sans, and of the installed fonts those that have the letters it lacks, such as Chinese ones."""
+def _fonts(text: str) -> tuple[list[str], str]:
+    """DejaVu Sans, and of the installed fonts those that have the letters it lacks, such as Chinese ones; and the
+    letters that none has."""
     from matplotlib import font_manager
 
-    def letters(path: str) -> Iterable[int]:
-        try:
-            return font_manager.get_font(path).get_charmap()
-        except (OSError, RuntimeError):
-            return ()
-
+    manager = font_manager.fontManager
     families, missing = ["DejaVu Sans"], {ord(letter) for letter in text if not letter.isspace()}
-    missing -= set(letters(font_manager.findfont("DejaVu Sans")))
-    fonts = [font for font in font_manager.fontManager.ttflist if missing and "Last Resort" not in font.name]
-    for font in sorted(
-        fonts, key=lambda font: (font.style != "normal", abs(int(font.weight) - 400), font.name)
-    ):
-        if missing and font.name not in families and (found := missing.intersection(letters(font.fname))):
-            families.append(font.name)
-            missing -= found
-    return families
+    missing -= _letters(font_manager.findfont("DejaVu Sans"))
+
+    def look(fonts) -> None:
+        usual = lambda font: (font.style != "normal", abs(int(font.weight) - 400), font.name)  # noqa: E731
+        for font in sorted((font for font in fonts if "Last Resort" not in font.name), key=usual):
+            if missing and font.name not in families and (found := missing & _letters(font.fname)):
+                families.append(font.name)
+                missing.difference_update(found)
+
+    if missing:
+        look(manager.ttflist)
+    if missing:  # matplotlib keeps its list of fonts: what was installed since is not in it
+        known = [font.fname for font in manager.ttflist]
+        for path in {*font_manager.findSystemFonts()}.difference(known):
+            with contextlib.suppress(OSError, RuntimeError):
+                manager.addfont(path)
+        look(manager.ttflist[len(known) :])
+    return families, "".join(letter for letter in dict.fromkeys(text) if ord(letter) in missing)
+
+
+def _letters(font: str) -> set[int]:
+    from matplotlib import font_manager
+
+    try:
+        return set(font_manager.get_font(font).get_charmap())
+    except (OSError, RuntimeError):
+        return set()

@@ -55,7 +55,9 @@ def test_alignments(cell, attention, input_feeding):
     if attention == "none":
         with pytest.raises(UserError, match="`attention: none` has no alignments"):
             model.alignments(inputs)
+        assert model.alignments_are is None
         return
+    assert model.alignments_are == f"{attention.replace('_', ' ').capitalize()} attention"
     weights = array(model.alignments(inputs))
     assert weights.shape == (2, 4, 5)
     np.testing.assert_allclose(weights.sum(-1), 1.0, atol=1e-6)

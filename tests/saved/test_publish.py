@@ -23,7 +23,7 @@ from zoo.saved.card import read_card
 from zoo.saved.check import check
 from zoo.saved.index import WEIGHTS, check_files, files_of, read_index_of
 from zoo.saved.origin import Origin
-from zoo.saved.page import REST
+from zoo.saved.page import REST, page
 from zoo.saved.publish import Wishes, publish
 from zoo.saved.weights import FORMS, shrink
 from zoo.training.average import average
@@ -355,6 +355,9 @@ def test_every_other_task(kind, tmp_path, monkeypatch) -> None:
             "by_length"
         ]
         assert "Validation, by the words of the source:" in (folder / "card.md").read_text(encoding="utf-8")
+        assert score.length_unit == figures["length_unit"] == "words"
+        counted = card.model_copy(update={"scores": [score.model_copy(update={"length_unit": "characters"})]})
+        assert "by the characters of the source:\n\n| characters | " in page(counted)
     for path in tmp_path.iterdir():  # data of one's own is looked for beside the recipe
         if path.suffix in (".text", ".txt", ".conllu"):
             shutil.copy(path, folder)

@@ -30,6 +30,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.errors import UserError
 from zoo.layers.heads import output_scores
 from zoo.training.losses import MaskedCrossEntropy
 
@@ -172,3 +173,8 @@ class Seq2Seq(Decodes, VocabularyModel):
 
     task = "translation"
     input_ranks = {"encoder_token_ids": 2, "decoder_token_ids": 2}
+    alignments_are: str | None = None
+    """What `alignments(inputs)` gives, (B, T, S), in words; None: there are none to show."""
+
+    def alignments(self, inputs):
+        raise UserError("this model has no alignments to show")

@@ -154,10 +154,17 @@ class RNNSeq2Seq(Seq2Seq):
     def output_matrix(self):
         return self.embedding.embeddings, self.embedding.bias
 
+    @property
+    def alignments_are(self):
+        kind = self.keywords["attention"].replace("_", " ").capitalize()
+        return f"{kind} attention" if self.attends else None
+
     def alignments(self, inputs):
         """How much each target token looked at each source token: (B, T, S); rows of padding mean nothing."""
         if not self.attends:
-            raise UserError("a model with `attention: none` has no alignments to show")
+            raise UserError(
+                "a model with `attention: none` has no alignments to show: its decoder sees one fixed context"
+            )
         memory = self.encode(inputs["encoder_token_ids"])
         _, weights = self.decoder(
             self.embedding(inputs["decoder_token_ids"]),

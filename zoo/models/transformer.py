@@ -152,6 +152,8 @@ class Transformer(DecodesInSlots, Seq2Seq):
     def before_logits(self, inputs, training=None):
         return self._decoded(inputs, training)[0]
 
+    alignments_are = "last decoder block, mean of the heads"
+
     def alignments(self, inputs):
         """How much each target token looked at each source token: (B, T, S), the mean of the heads of the last
         decoder block; rows of padding mean nothing."""

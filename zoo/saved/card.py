@@ -54,8 +54,9 @@ class Score(Section):
     metric: str
     """The figure that counts."""
     figures: dict[str, float]
+    length_unit: str = "words"
     by_length: dict[str, OfLength] = {}
-    """Words of the source, as "6-10" -> what a translator reaches there."""
+    """Words of the source (or characters, as `length_unit` says), as "6-10" -> what a translator reaches there."""
     signatures: dict[str, str] = {}
     command: str
 

@@ -156,8 +156,9 @@ def _by_length(score: Score) -> str:
         ("rows", *(f"{found.rows:,}" for found in score.by_length.values())),
         (NAMES["bleu_lc"], *(number("bleu_lc", found.bleu_lc) for found in score.by_length.values())),
     ]
-    return f"{SPLITS.get(score.split, score.split).capitalize()}, by the words of the source:\n\n" + _table(
-        rows, ("words", *score.by_length)
+    return (
+        f"{SPLITS.get(score.split, score.split).capitalize()}, by the {score.length_unit} of the source:\n\n"
+        + _table(rows, (score.length_unit, *score.by_length))
     )
 
 

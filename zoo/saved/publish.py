@@ -195,6 +195,7 @@ def _score(task, name: str, split: str, rows: Split) -> Score:
         rows=found.get("tokens", len(rows)),
         metric=metric,
         figures={key: float(found[key]) for key in NAMES if key in found},
+        length_unit=found.get("length_unit", "words"),
         by_length=found["by_length"] if metric.startswith(("bleu", "chrf")) else {},
         signatures={
             key.removesuffix("_signature"): value

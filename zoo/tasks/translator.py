@@ -15,7 +15,7 @@ from zoo.data.datasets import Split
 from zoo.decoding.loop import decode
 from zoo.decoding.settings import Decoding
 from zoo.decoding.tokens import BOS_ID, NEVER
-from zoo.metrics import score_by_length, score_translation
+from zoo.metrics import length_unit, score_by_length, score_translation
 from zoo.tasks.base import refuse_one
 from zoo.tasks.writer import Writer, side_by_side
 
@@ -138,12 +138,13 @@ class Translator(Writer):
         return batch
 
     def score(self, split: Split, **options) -> tuple[dict, list[str]]:
-        """BLEU, chrF and more, as `score_translation` says, and `by_length`, as `score_by_length` does; options as
-        `translate` takes them."""
+        """BLEU, chrF and more, as `score_translation` says, and `by_length`, as `score_by_length` does, with its
+        `length_unit`; options as `translate` takes them."""
         answers = self.translate(split.sources, **options)
         # Named data sets know their language; of files of one's own only the script is seen.
         language = getattr(self.recipe.data, "target", "")
         figures = score_translation(answers, split.targets, language)
+        figures["length_unit"] = length_unit(split.sources)
         figures["by_length"] = score_by_length(split.sources, answers, split.targets, language)
         return figures, answers
 
