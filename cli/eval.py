@@ -110,6 +110,8 @@ def command(
         options = {"carry_state": True}
     figures, answers = task.score(rows, **options)
     followed = {"beams": beams or task.recipe.decode.beams} if task.searches else {}
+    chosen = {"length_penalty": length_penalty, "checkpoint": checkpoint if checkpoint != "best" else None}
+    followed |= {key: value for key, value in chosen.items() if value is not None}
     said = {"decode": list(decode)} if decode else {}
     split = file.stem if file else split
     result = {"split": split, "rows": len(rows), **followed, **said, **figures}

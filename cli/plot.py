@@ -74,7 +74,9 @@ def command(
             raise UserError("--alignments: is a picture of one model; give one RUN or NAME")
         boxes = _draw_alignments(folders[0], names[0], alignments, out)
     elif by_length:
-        units, found = zip(*(_by_length(folder, by_length) for folder in folders), strict=True)
+        units, found, told = zip(*(_by_length(folder, by_length) for folder in folders), strict=True)
+        if len(set(told)) > 1:
+            names = [f"{name} ({said})" if said else name for name, said in zip(names, told, strict=True)]
         unit = " or ".join(dict.fromkeys(units))
         boxes = draw_by_length(list(zip(names, found, strict=True)), out, by_length, unit)
     else:
@@ -122,8 +124,9 @@ def _draw_alignments(folder: Path, name: str, text: str, out: Path) -> str:
     return draw_alignments(answer, name, task.model.alignments_are, out)
 
 
-def _by_length(folder: Path, split: str) -> tuple[str, dict]:
-    """What the newest evaluation of a split says, or a saved model's card: what lengths count, and its figures."""
+def _by_length(folder: Path, split: str) -> tuple[str, dict, str]:
+    """What the newest evaluation of a split says, or a saved model's card: what lengths count, the figures of each,
+    and how it was asked."""
     import json
 
     from zoo.errors import UserError
@@ -133,13 +136,18 @@ def _by_length(folder: Path, split: str) -> tuple[str, dict]:
         for score in read_card(folder).scores:
             if score.split == split and score.by_length:
                 found = {length: found.model_dump() for length, found in score.by_length.items()}
-                return score.length_unit, found
+                return score.length_unit, found, ""
         raise UserError(f"{folder}: its card does not say its figures by length on {split}")
     reports = sorted((folder / "eval").glob(f"{split}-*.json"), key=lambda path: path.stat().st_mtime)
     for path in reversed(reports):
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
-            return report.get("length_unit", "words"), report["by_length"]
+            if all("bleu_lc" in figures for figures in report["by_length"].values()):
+                return (
+                    report.get("length_unit", "words"),
+                    report["by_length"],
+                    path.stem.removeprefix(f"{split}-"),
+                )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     raise UserError(

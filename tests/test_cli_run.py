@@ -95,6 +95,11 @@ def test_eval_prints_and_keeps_the_figures(run, home) -> None:
     kept = home / run / "eval" / "test-beams1.json"
     assert json.loads(kept.read_text(encoding="utf-8")) == figures
     assert len(kept.with_suffix(".txt").read_text(encoding="utf-8").splitlines()) == 8
+    last = json.loads(
+        zoo("eval", run, "--beams", 1, "--length-penalty", 0.5, "--checkpoint", "last", "--json")[0]
+    )
+    assert (last["length_penalty"], last["checkpoint"]) == (0.5, "last")
+    assert (home / run / "eval" / "val-beams1-length_penalty0.5-checkpointlast.json").is_file()
 
 
 def test_eval_on_a_file_that_comes_later(run, classifier, home) -> None:

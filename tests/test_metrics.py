@@ -261,6 +261,17 @@ def test_bleu_by_length_is_that_of_the_texts_of_that_length() -> None:
     assert found["6+"]["bleu_lc"] == pytest.approx(alone) and alone < 100.0
 
 
+def test_lengths_of_few_texts_are_joined() -> None:
+    def lengths(*counts: tuple[int, int]) -> dict[str, int]:
+        sources = ["word, " * words for words, rows in counts for _ in range(rows)]
+        found = score_by_length(sources, ["x"] * len(sources), ["x"] * len(sources), "en")
+        return {name: figures["rows"] for name, figures in found.items()}
+
+    assert lengths((3, 7), (8, 30), (12, 40), (25, 5)) == {"1-10": 37, "11+": 45}
+    assert lengths((8, 30), (22, 30)) == {"1-10": 30, "11+": 30}
+    assert lengths((3, 4), (8, 4)) == {"1+": 8}
+
+
 def test_lengths_of_a_script_without_spaces_are_its_characters() -> None:
     found = score_by_length(["我" * 7] * 20 + ["我"] * 20, ["x"] * 40, ["x"] * 40, "en")
     assert list(found) == ["1-5", "6+"]

@@ -384,6 +384,13 @@ def test_by_length(tmp_path, monkeypatch, drawn) -> None:
     assert [bar.get_height() for bar in below.patches] == [10, 10, 10]
     assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["fixed", "attention"]
     assert zoo("plot", one, "--by-length", "test")[0] == f"{one / 'by-length-test.png'}\n"
+    found = (two / "eval" / "test-beams5.json").rename(two / "eval" / "test-beams1-checkpointlast.json")
+    (two / "eval" / "test-beams4.json").write_text('{"by_length": null}')
+    zoo("plot", one, two, "--by-length", "test")
+    names = [text.get_text() for text in drawn[-1].legends[0].get_texts()]
+    assert found.exists() and names == ["fixed (beams5)", "attention (beams1-checkpointlast)"], (
+        "asked otherwise"
+    )
 
 
 def test_lengths_that_count_characters_say_so(tmp_path, drawn) -> None:

@@ -20,6 +20,7 @@ BLEU_TOKENIZERS = {"zh": "zh", "ja": "char", "th": "char", "lo": "char", "km": "
 OTHER_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
 """Thai, Lao, Burmese, Khmer and kana: what tells their texts from Chinese ones."""
 
+WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’-][^\W{UNSPACED}]+)*"
 TOKEN = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]+")
 LENGTHS, FEW = 5, 20
 """Words of a step of lengths, and the fewest rows that say anything of one."""
@@ -66,22 +67,32 @@ def score_by_length(
     alone, falls behind.
 
     Returns: words of the source (or what `length_unit` says), as "6-10", in steps of LENGTHS -> `rows` and
-        `bleu_lc` of those. What the longest texts of too few rows (FEW) would have alone, they have with the step
-        before.
+        `bleu_lc` of those. Steps of too few rows (FEW) are joined with the next one, the last with that before.
     """
-    steps = [max(len(_words(source)) - 1, 0) // LENGTHS for source in sources]
-    last = max(steps)
-    while last and sum(step >= last for step in steps) < FEW:
-        last -= 1
+    steps = [max(len(re.findall(WORD, source)) - 1, 0) // LENGTHS for source in sources]
+    groups = _joined(Counter(steps))
     measure = BLEU(tokenize=bleu_tokenizer(target_language, references), lowercase=True, force=True)
     found = {}
-    for step in range(last + 1):
-        rows = [i for i, own in enumerate(steps) if min(own, last) == step]
-        if rows:
-            pairs = [hypotheses[i] for i in rows], [[references[i] for i in rows]]
-            name = f"{step * LENGTHS + 1}" + ("+" if step == last else f"-{(step + 1) * LENGTHS}")
-            found[name] = {"rows": len(rows), "bleu_lc": measure.corpus_score(*pairs).score}
+    for group in groups:
+        rows = [i for i, step in enumerate(steps) if step in group]
+        pairs = [hypotheses[i] for i in rows], [[references[i] for i in rows]]
+        name = f"{group[0] * LENGTHS + 1}" + (
+            "+" if group is groups[-1] else f"-{group[-1] * LENGTHS + LENGTHS}"
+        )
+        found[name] = {"rows": len(rows), "bleu_lc": measure.corpus_score(*pairs).score}
     return found
+
+
+def _joined(rows: Counter[int]) -> list[range]:
+    """Steps of lengths, neighbours together where they have few rows."""
+    groups, first = [], 0
+    for step in range(max(rows) + 1):
+        if sum(rows[one] for one in range(first, step + 1)) >= FEW:
+            groups.append(range(first, step + 1))
+            first = step + 1
+    if first <= max(rows):
+        groups = [*groups[:-1], range(groups[-1][0] if groups else 0, max(rows) + 1)]
+    return groups
 
 
 def length_unit(sources: Sequence[str]) -> str:
