@@ -114,10 +114,10 @@ def _draw_alignments(folder: Path, name: str, text: str, out: Path) -> str:
 
     task = load(folder)
     if not task.searches:
-        raise UserError(f"{folder}: --alignments: for translation; this is {task.called}")
+        raise UserError(f"{name}: --alignments: for translation; this is {task.called}")
     if task.model.alignments_are is None:
         raise UserError(
-            f"{folder}: has no alignments to draw: its decoder does not look back at the tokens of the source "
+            f"{name}: has no alignments to draw: its decoder does not look back at the tokens of the source "
             "(model.attention: none); give a model with attention"
         )
     ((answer,),) = task.answers([text], 1, alignments=True)

@@ -204,7 +204,7 @@ def test_plot_what_an_answer_looked_at(run, classifier, home, monkeypatch) -> No
     assert err == "sorter: --alignments: for translation; this is a classifier\n"
     monkeypatch.setattr(RNNSeq2Seq, "alignments_are", None)
     _, err = zoo("plot", run, "--alignments", "3 mars 2021", code=2)
-    assert err.startswith(f"{run}: has no alignments to draw: ") and err.count("\n") == 1
+    assert err.startswith("dates: has no alignments to draw: ") and err.count("\n") == 1
     assert len(drawn) == 1
 
 
