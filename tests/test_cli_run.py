@@ -87,6 +87,13 @@ def test_train_prints_the_folder_and_what_to_try_next(trained, home) -> None:
         assert f"{command} " in err
 
 
+def test_show_prints_what_a_run_was_trained_with(run) -> None:
+    for name in (run, run.removeprefix("runs/")):
+        shown = zoo("show", name)[0]
+        assert "steps: 2\n" in shown and "label_smoothing:" in shown
+    assert "steps: 5\n" in zoo("show", run, "train.steps=5")[0]
+
+
 def test_eval_prints_and_keeps_the_figures(run, home) -> None:
     out, _ = zoo("eval", run, "--split", "test", "--beams", "1", "--json")
     figures = json.loads(out)
