@@ -76,6 +76,8 @@ def command(
         raise UserError("--samples and --seed are for --judge")
     if judge and carry_state:
         raise UserError("--judge reads what a model writes, --carry-state what it foretells: one at a time")
+    if judge and file:
+        raise UserError("--file is for figures of answers, --judge for texts that are written: one at a time")
     path = find_model(model)  # before TensorFlow starts, which takes seconds
     judge_path = find_model(judge) if judge else None
 
@@ -113,7 +115,7 @@ def command(
     chosen = {"length_penalty": length_penalty, "checkpoint": checkpoint if checkpoint != "best" else None}
     followed |= {key: value for key, value in chosen.items() if value is not None}
     said = {"decode": list(decode)} if decode else {}
-    split = file.stem if file else split
+    split = f"file-{file.stem}" if file else split  # a file may be called val.tsv, and is not that split
     result = {"split": split, "rows": len(rows), **followed, **said, **figures}
     carried = ["carried"] * carry_state
     name = "-".join([split, *(f"{key}{value}" for key, value in followed.items()), *carried, *decode])

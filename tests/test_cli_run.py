@@ -113,8 +113,8 @@ def test_eval_on_a_file_that_comes_later(run, classifier, home) -> None:
     """In the form of the model's own data, or with tabs where that came from no file."""
     Path("later.txt").write_text("warm red\ncold blue\nwarm blue\n", encoding="utf-8")
     figures = json.loads(zoo("eval", classifier, "--file", "later.txt", "--json")[0])
-    assert (figures["split"], figures["rows"]) == ("later", 3) and 0 <= figures["accuracy"] <= 100
-    assert (home / classifier / "eval" / "later.json").is_file()
+    assert (figures["split"], figures["rows"]) == ("file-later", 3) and 0 <= figures["accuracy"] <= 100
+    assert (home / classifier / "eval" / "file-later.json").is_file()
     Path("日期.tsv").write_text("3 mars 2021\t2021-03-03\n", encoding="utf-8")
     assert json.loads(zoo("eval", run, "--file", "日期.tsv", "--json")[0])["rows"] == 1
     Path("later.txt").write_text("热 red\ncold blue\n", encoding="utf-8")
