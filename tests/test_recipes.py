@@ -65,5 +65,10 @@ def test_an_ablation_changes_one_thing(ablation: str) -> None:
 def test_the_base_of_the_ablations_is_a_short_run_of_the_tiny_recipe() -> None:
     base, whole = (load_recipe(name).recipe for name in (SMALL.replace("-tiny", "-ablation-tiny"), SMALL))
     changed = {line.split(":")[0] for line in diff_recipes(whole, base)}
-    short = {f"train.{key}" for key in ("steps", "warmup", "validate_every", "save_every")}
-    assert {key for key in changed if not key.startswith("expect")} == {"name", "decode.beams", *short}
+    short = {f"train.{key}" for key in ("steps", "warmup", "validate_every", "save_every", "keep")}
+    assert {key for key in changed if not key.startswith("expect")} == {
+        "name",
+        "model.dropout",
+        "decode.beams",
+        *short,
+    }
