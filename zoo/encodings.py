@@ -11,16 +11,20 @@ from pathlib import Path
 _USUAL = {"gb18030": (range(0xB0, 0xD8), 0xA1), "big5": (range(0xA4, 0xC7), 0x40)}
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SIGNS = re.compile("[\u3000-\u303f\uff00-\uffef]")
+_EVERY = ("gb18030", "big5", "cp932", "euc-jp", "cp949", "cp1252", "cp1251", "koi8-r", "cp1250")
 SAMPLE = 50_000  # characters that are looked at
+_ENOUGH = 100  # bytes beyond ASCII; in fewer, charset-normalizer takes a line of German or Chinese for Korean
 _MANY = 10  # characters beyond ASCII; as many in other encodings are no UTF-8 by chance
 
 
 def guess(content: bytes) -> str | None:
-    """The encoding that all of the bytes are in, as it seems: utf-8, utf-16, gb18030 or big5."""
+    """The encoding that all of the bytes are in, as it seems; of few bytes, one of utf-8, utf-16, gb18030, big5."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if _decoded(content, "utf-8") is not None:
         return "utf-8"
+    if sum(byte > 0x7F for byte in content[:SAMPLE]) >= _ENOUGH:
+        return _of_many(content)
     shares = {encoding: _usual(content, encoding) for encoding in _USUAL}
     best = max(shares, key=shares.__getitem__)
     return best if shares[best] > 0.5 else None
@@ -54,6 +58,16 @@ def _decoded(content: bytes, encoding: str) -> str | None:
         return content.decode(encoding)
     except UnicodeDecodeError:
         return None
+
+
+def _of_many(content: bytes) -> str | None:
+    """What charset-normalizer finds; of encodings that say the same, the most usual."""
+    from charset_normalizer import from_bytes  # here, because only files that cannot be read need it
+
+    sample = content[:SAMPLE].rpartition(b"\n")[0] or content[:SAMPLE]
+    best = from_bytes(sample, cp_isolation=list(_EVERY), enable_fallback=False).best()
+    text = _decoded(content, best.encoding) if best else None
+    return next((each for each in _EVERY if _decoded(content, each) == text), None) if text else None
 
 
 def _usual(content: bytes, encoding: str) -> float:

@@ -125,6 +125,29 @@ def test_encodings(tmp_path, encoding):
     assert load(tmp_path, encoding=encoding, **LINES).train.sources == ["你好", "再見"]
 
 
+RUSSIAN = "Собака бежит по траве с мячом в зубах. Двое детей лепят снеговика. Мужчина моет окно."
+JAPANESE = "犬がボールをくわえて芝生の上を走っている。二人の子供が雪だるまを作っています。"
+KOREAN = "개가 공을 물고 잔디밭을 달린다. 두 아이가 눈사람을 만들고 있다. 작년에 물가가 크게 올랐다."
+# As much of each as can be told; the bytes of many are Chinese characters too.
+MANY = {
+    "cp1251": RUSSIAN,
+    "koi8-r": RUSSIAN,
+    "cp932": JAPANESE,
+    "euc-jp": JAPANESE,
+    "cp949": KOREAN,
+    "cp1250": "Dwoje dzieci lepi bałwana. Mężczyzna w koszuli myje okno, ćwicząc język. " * 20,
+    "cp1252": "Ein Mädchen in grünem Kleid läuft über die Straße; sie hört schöne Musik. " * 20,
+    "gb18030": "我们今天去北京看电影，学生们在读书。两个孩子在公园里堆雪人，一只狗叼着球跑过草地，妈妈在家做饭。",
+    "big5": "我們今天去北京看電影，學生們在讀書。兩個孩子在公園裡堆雪人，一隻狗叼著球跑過草地，媽媽在家做飯。",
+}
+
+
+@pytest.mark.parametrize("encoding", MANY)
+def test_guess_of_some_sentences(encoding):
+    text = "\n".join([MANY[encoding]] * 3)
+    assert guess(text.encode(encoding)) == encoding
+
+
 SIMPLE, TRADITIONAL = "我们今天去北京看电影，学生们在读书。", "我們今天去北京看電影，學生們在讀書。"
 
 
