@@ -30,6 +30,7 @@ def test_header(name: str) -> None:
     header = re.match(r"(#.*\n)+", hub.find_recipe(name).read_text(encoding="utf-8"))
     assert header, "a recipe opens with a comment"
     text = header[0]
+    assert text.splitlines()[0].endswith("."), "`zoo ls recipes` shows the first line: a whole sentence"
     assert re.search(rf"^#\s+zoo train {re.escape(name)}$", text, re.MULTILINE)
     assert re.search(r"^# Expected time: \S+", text, re.MULTILINE)
     assert re.search(r"^# Expected score: \S+", text, re.MULTILINE)
