@@ -17,6 +17,7 @@ from zoo.saved.page import PAGE, page
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "README.zh-CN.md",
     ROOT / "docs" / "decoding.md",
     ROOT / "docs" / "saved-models.md",
     *sorted((ROOT / "saved_models").glob("*/card.md")),
@@ -44,8 +45,9 @@ def test_predictions_are_as_shown(page: Path) -> None:
         assert result.stdout[: len(beginning)] == beginning and (cut or result.stdout == expected), command
 
 
-def test_the_python_of_the_readme_runs() -> None:
-    (code,) = (block for block in blocks(ROOT / "README.md", "python") if "zoo.load" in block)
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_python_of_the_readme_runs(page: str) -> None:
+    (code,) = (block for block in blocks(ROOT / page, "python") if "zoo.load" in block)
     names: dict = {}
     exec(code, names)
     assert names["model"].translate(["3 mars 2021"]) == ["2021-03-03"]
@@ -68,10 +70,24 @@ def test_the_gates_of_the_readme_are_there() -> None:
     }
 
 
-def test_every_command_of_the_readme_exists() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_every_command_of_the_readme_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^|[`$ ])zoo ([a-z]+)\b", text, re.MULTILINE))
-    assert {"train", "eval", "predict", "export", "doctor"} <= named <= set(main.list_commands(None))
+    assert {"train", "eval", "predict", "export"} <= named <= set(main.list_commands(None))
+
+
+def test_both_readmes_start_alike() -> None:
+    """The command that installs and trains, and the names of the recipes."""
+    english, chinese = (
+        (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "README.zh-CN.md")
+    )
+    (command,) = re.findall(r"^python3 -m venv .*zoo train .*$", chinese, re.MULTILINE)
+    assert command in english
+    for name in re.findall(r"^extends: (\S+)", chinese, re.MULTILINE):
+        assert name in hub.recipe_names()
+    for path in re.findall(r"\]\(([^)#]+)", chinese):
+        assert (ROOT / path).exists(), path
 
 
 def test_the_page_of_every_card_is_what_its_figures_say() -> None:
