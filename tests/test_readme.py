@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from zoo.cli import main
 
 from zoo import hub
+from zoo.recipe import load_recipe
 from zoo.saved.card import read_card
 from zoo.saved.page import PAGE, page
 
@@ -104,3 +105,17 @@ def test_the_table_of_models_is_made_of_the_cards(tmp_path, monkeypatch) -> None
     assert f"<!-- zoo ls saved --markdown -->\n{table}" in readme, (
         "put what the command prints into README.md"
     )
+
+
+def test_the_commands_of_the_story_are_possible() -> None:
+    """Recipes with their overrides load, saved models and files to read are there."""
+    page = ROOT / "docs" / "story.md"
+    text = page.read_text(encoding="utf-8")
+    recipes = re.findall(r"^zoo train (\S+)((?: [\w.]+=\S+)*)", text, re.MULTILINE)
+    assert len(recipes) > 20
+    for name, overrides in recipes:
+        load_recipe(name, overrides.split())
+    asked = re.findall(r"^zoo (?:predict|generate|plot|export) ([\w-]+) ", text, re.MULTILINE)
+    assert set(asked) - {"exported"} <= set(hub.saved_names())
+    for path in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / path).exists(), path
