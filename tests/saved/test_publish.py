@@ -125,6 +125,14 @@ def test_what_somebody_wrote_into_the_card_stays(made, saved) -> None:
     assert hub.find_saved("colours")
 
 
+def test_a_sample_that_begins_with_a_dash_is_no_option() -> None:
+    card = read_card(hub.saved_dir() / "dates-multi-lstm-tiny")
+    card = card.model_copy(update={"asked": [card.asked[0].model_copy(update={"ask": "- 3 mars 2021"})]})
+    command = re.findall(r"^\$ zoo (predict .*)$", page(card), re.MULTILINE)[-1]
+    result = CliRunner().invoke(main, shlex.split(command))
+    assert result.exit_code == 0, result.output
+
+
 def test_a_card_is_written_anew_from_its_yaml(saved) -> None:
     page = saved / "colours" / "card.md"
     whole = page.read_text(encoding="utf-8")

@@ -199,7 +199,8 @@ def _session(card: Card, samples: list[Sample]) -> str:
             asked = f"--prompt {_quoted(sample.ask)} --seed {sample.seed}"
             lines += [f"$ zoo generate {card.name} {asked}", sample.answer]
     else:
-        asked = " ".join(_quoted(sample.ask) for sample in samples)
+        ends = "-- " if any(sample.ask.startswith("-") for sample in samples) else ""  # of the options
+        asked = ends + " ".join(_quoted(sample.ask) for sample in samples)
         lines = [f"$ zoo predict {card.name} {asked}", *(one_line(sample.answer) for sample in samples)]
     return "\n".join(["```console", *lines, "```"])
 
