@@ -13,7 +13,7 @@ _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SIGNS = re.compile("[\u3000-\u303f\uff00-\uffef]")
 _EVERY = ("gb18030", "big5", "cp932", "euc-jp", "cp949", "cp1252", "cp1251", "koi8-r", "cp1250")
 SAMPLE = 50_000  # characters that are looked at
-_ENOUGH = 100  # bytes beyond ASCII; in fewer, charset-normalizer takes a line of German or Chinese for Korean
+_ENOUGH = 100  # bytes beyond ASCII; of one line, charset-normalizer often takes German or Chinese for Korean or Big5
 _MANY = 10  # characters beyond ASCII; as many in other encodings are no UTF-8 by chance
 
 
