@@ -1,7 +1,8 @@
 """The file of weights of a saved model: Keras's own format, in as few bytes as its figure allows.
 
-Three things make it small, each of which HDF5 undoes by itself, so that Keras reads the file as it reads any other:
-numbers of two bytes, matrices rounded to even steps, and the compression that finds less to keep for it.
+Four things make it small, each of which HDF5 undoes by itself, so that Keras reads the file as it reads any other:
+numbers of two bytes, matrices rounded to even steps, the compression that finds less to keep for it, and the format
+of HDF5 1.10, whose groups and indices are smaller than the default's (by a fifth of the file of a small Transformer).
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ FORMS = {
 }
 """From the smallest (8 to 11 bits a weight, 10 to 12, 14 to 17) to the most exact; failing these, float32 is kept."""
 
+FORMAT = ("v110", "v110")
 PACKED = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-LARGE = 4096
-"""Bytes from which an array is compressed: its chunks have an index, of about half of that."""
+LARGE = 1024
+"""Bytes from which an array is compressed: less does not pay for the description of the compression."""
 
 
 def shrink(source: Path, target: Path, fraction: int | None) -> bool:
@@ -41,10 +43,11 @@ def shrink(source: Path, target: Path, fraction: int | None) -> bool:
             if values.dtype == np.float32:
                 values = _halve(_round(values, fraction) if fraction and values.ndim > 1 else values)
                 fits = fits and bool(np.isfinite(values).all())
-            made = new.create_dataset(name, data=values, **(PACKED if values.nbytes >= LARGE else {}))
+            packed = {"chunks": values.shape, **PACKED} if values.nbytes >= LARGE else {}
+            made = new.create_dataset(name, data=values, **packed)
         made.attrs.update(item.attrs)
 
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
+    with h5py.File(source) as old, h5py.File(target, "w", libver=FORMAT) as new:
         new.attrs.update(old.attrs)
         old.visititems(copy)
     return fits
