@@ -137,12 +137,12 @@ def _stopped(stopped, folder) -> str:
 
 def _next_commands(folder: Path, recipe, example: str) -> list[str]:
     """Commands that work as they are printed."""
-    run, zoo, text = (
-        shlex.quote(str(folder)),
-        output.program("zoo"),
-        shlex.quote(example or example_text(recipe)),
-    )
-    ask = f"generate {run} --prompt {text}" if recipe.task == "language_modeling" else f"predict {run} {text}"
+    run, zoo, example = shlex.quote(str(folder)), output.program("zoo"), example or example_text(recipe)
+    text = shlex.quote(example)
+    if recipe.task == "language_modeling":
+        ask = f"generate {run} --prompt {text}"
+    else:
+        ask = f"predict {run} {'-- ' if example.startswith('-') else ''}{text}"
     return [
         f"  {zoo} eval {run} --split val",
         f"  {zoo} {ask}",

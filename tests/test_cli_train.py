@@ -138,3 +138,12 @@ def test_stopped_by_signals_and_gone_on(home) -> None:
     further = tiny.state(run)[1]["step"]
     assert further > reached
     assert f"interrupted; the state of step {further:,} is saved; go on with\n  {command}\n" in said
+
+
+def test_what_to_try_next_runs_also_where_the_data_begin_with_a_dash(home) -> None:
+    tiny.masked(home)
+    (home / "val.text").write_text("- row your boat\n" * 4, encoding="utf-8")
+    said = zoo("zoo train hidden.yaml train.steps=2 --run asks")
+    command = next(line.strip() for line in said.splitlines() if " predict " in line)
+    assert "predict asks -- '- " in command
+    zoo(command)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import hub
-from zoo.config.metrics import METRICS, is_better
+from zoo.config.metrics import METRICS, beats, is_better
 from zoo.errors import UserError
 from zoo.registry import did_you_mean
 from zoo.yaml_strict import parse_yaml
@@ -90,14 +90,12 @@ class Curves:
 
 def best_of(run: Curves, metric: str, axis: str = "step") -> tuple[float, float] | None:
     """Place and value of a run's best validation, of equal ones that of lower loss; None where none is a number."""
-    best, losses = None, dict(zip(*run.curve("val_loss", axis), strict=True))
+    best, place, losses = None, None, dict(zip(*run.curve("val_loss", axis), strict=True))
     for x, y in zip(*run.curve(f"val_{metric}", axis), strict=True):
-        if not math.isfinite(y):
-            continue
-        equal = best is not None and y == best[1] and losses.get(x, math.inf) < losses.get(best[0], -math.inf)
-        if best is None or equal or is_better(metric, y, best[1]):
-            best = x, y
-    return best
+        found = y, losses.get(x, math.inf)
+        if beats(metric, found, best):
+            best, place = found, x
+    return best and (place, best[0])
 
 
 def validations(run: Curves, metrics: Sequence[str]) -> list[Line]:

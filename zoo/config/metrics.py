@@ -38,3 +38,11 @@ def is_better(metric: str, one: float, other: float) -> bool:
     if math.isnan(one) or math.isnan(other):
         return math.isnan(other) and not math.isnan(one)
     return one > other if HIGHER_IS_BETTER[metric] else one < other
+
+
+def beats(metric: str, found: tuple[float, float], best: tuple[float, float] | None) -> bool:
+    """Whether a validation, its figure and loss, is the best so far: of equal figures that of lower loss is, and one
+    whose figure is no number never."""
+    if best is None or not math.isfinite(found[0]):
+        return math.isfinite(found[0])
+    return found[1] < best[1] if found[0] == best[0] else is_better(metric, found[0], best[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.config.metrics import is_better
+from zoo.config.metrics import beats
 from zoo.errors import UserError
 
 
@@ -38,10 +38,7 @@ class Progress:
 
     def note(self, metric: str, value: float, loss: float) -> bool:
         """Counts a validation of this step; returns whether it is the best so far, which no number never is."""
-        finite = abs(value) < float("inf")  # False of nan too
-        better = finite and (self.best is None or is_better(metric, value, self.best))
-        if finite and value == self.best and self.best_loss is not None:
-            better = loss < self.best_loss
+        better = beats(metric, (value, loss), None if self.best is None else (self.best, self.best_loss))
         if better:
             self.best, self.best_loss, self.best_step, self.worse_in_a_row = value, loss, self.step, 0
         else:
