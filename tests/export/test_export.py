@@ -273,7 +273,7 @@ def test_a_language_model_of_ones_own_text(tmp_path):
         assert report["metric"]["name"] == "loss" and abs(report["metric"]["drop"]) < 0.01
     file = str(tmp_path / "out" / "model.tflite")
     done = CliRunner().invoke(main, ["generate", file, "--prompt", "Die", "--seed", "3"])
-    (expected,) = task.generate(["Die"], 7, 0.5, seed=3)
+    (expected,) = task.generate(["Die"], 7, temperature=0.5, seed=3)
     assert done.stdout == f"{expected.text}\n"
     done = CliRunner().invoke(main, ["generate", file, "--prompt", "Die", "--max-length", "8"])
     assert done.exit_code == 2 and "at most 7 new tokens" in done.output
