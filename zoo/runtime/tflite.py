@@ -43,8 +43,8 @@ def load(path: str | Path) -> ExportedModel:
 class LiteRT:
     """The interpreter of LiteRT, which is TensorFlow Lite's new name.
 
-    An interpreter that has answered short texts answers the first longer one wrongly now and then (ai-edge-litert
-    2.3, by its delegate XNNPACK, seen in beam search): whatever is longer than all before it gets a new one.
+    An interpreter whose memory has to grow answers wrongly now and then, also at its very first call (ai-edge-litert
+    2.3, by its delegate XNNPACK): whatever is longer than all before it gets a new one, and is answered twice.
     """
 
     def __init__(self, content: bytes):
@@ -63,6 +63,7 @@ class LiteRT:
             self._largest = {
                 name: max(array.shape[1], self._largest.get(name, 0)) for name, array in arrays.items()
             }
+            self._runner(**arrays)
         return self._runner(**arrays)
 
     def _start(self) -> None:
