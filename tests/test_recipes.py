@@ -69,6 +69,7 @@ def test_the_base_of_the_ablations_is_a_short_run_of_the_tiny_recipe() -> None:
     short = {f"train.{key}" for key in ("steps", "warmup", "validate_every", "save_every", "keep")}
     assert {key for key in changed if not key.startswith("expect")} == {
         "name",
+        "tokenizer.vocabulary_size",
         "model.dropout",
         "decode.beams",
         *short,
