@@ -101,6 +101,12 @@ def test_answers_as_python(families, form, name):
     check(families, form, name)
 
 
+def test_an_interpreter_whose_memory_grows(tmp_path):
+    """A first call of 23 tokens and more was answered wrongly by ai-edge-litert 2.3, the second one rightly."""
+    name = "gpt sinusoidal"
+    check(exported({name: VARIANTS[name]}, tmp_path, ("tflite",)), "tflite", name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("form", FORMS)
