@@ -38,7 +38,8 @@ class Progress:
 
     def note(self, metric: str, value: float, loss: float) -> bool:
         """Counts a validation of this step; returns whether it is the best so far, which no number never is."""
-        better = beats(metric, (value, loss), None if self.best is None else (self.best, self.best_loss))
+        known = float("-inf") if self.best_loss is None else self.best_loss  # older states do not hold it
+        better = beats(metric, (value, loss), None if self.best is None else (self.best, known))
         if better:
             self.best, self.best_loss, self.best_step, self.worse_in_a_row = value, loss, self.step, 0
         else:
